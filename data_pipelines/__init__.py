@@ -1,0 +1,1 @@
+"""From a dataset's grid of sources to batches of images on the device."""

@@ -1,0 +1,1 @@
+"""One TFDS builder per dataset, over a shared base."""

@@ -1,0 +1,1 @@
+"""Scores and pictures of a run, made from its directory alone."""

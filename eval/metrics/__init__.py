@@ -1,0 +1,1 @@
+"""Metrics of disentanglement: pure functions of (sources, latents)."""

@@ -1,0 +1,1 @@
+"""Entry points, configs, sweeps and benchmarks."""

@@ -1,0 +1,1 @@
+"""Latent-quantized autoencoders and GANs: networks, latents, objectives, training."""

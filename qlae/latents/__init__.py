@@ -1,0 +1,1 @@
+"""What stands between encoder and decoder: continuous, scalar- and vector-quantized latents."""

@@ -1,0 +1,1 @@
+"""Whole models: an autoencoder and an InfoGAN."""

@@ -1,0 +1,1 @@
+"""Network blocks, encoders and decoders."""

@@ -1,0 +1,1 @@
+"""Loss terms and the players that minimise them."""

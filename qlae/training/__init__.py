@@ -1,0 +1,1 @@
+"""One sharded step, its state, its checkpoints and its loop."""

@@ -1,0 +1,1 @@
+"""Launching on TPU pods, and proving beforehand that a program fits them."""
