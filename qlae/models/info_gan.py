@@ -1,0 +1,34 @@
+"""The InfoGAN: a generator, and a critic that shares its features with an encoder."""
+
+import jax
+from flax import nnx
+
+from qlae.latents.base import Codes, Latents
+
+
+class InfoGAN(nnx.Module):
+    """A Wasserstein InfoGAN (method, sections 3 and 4); images (B, H, W, C) in [0, 1].
+
+    `critic` is a second linear head on the encoder's features, so both are trained together.
+    """
+
+    def __init__(
+        self, encoder: nnx.Module, critic: nnx.Module, latents: Latents, generator: nnx.Module
+    ):
+        self.encoder = encoder
+        self.critic = critic
+        self.latents = latents
+        self.generator = generator
+
+    def encode(self, image_BxHxWxC: jax.Array, noise: jax.Array | None = None) -> Codes:
+        """Returns the codes of images."""
+        return self.latents(self.encoder(image_BxHxWxC), noise)
+
+    def decode(self, z_BxD: jax.Array) -> jax.Array:
+        """Returns image logits from decoder inputs; their sigmoid is the generated image."""
+        return self.generator(z_BxD)
+
+    def judge(self, image_BxHxWxC: jax.Array) -> tuple[jax.Array, Codes]:
+        """Returns the critic value (B,) and the codes of images, from one pass of the encoder."""
+        features = self.encoder.features(image_BxHxWxC)
+        return self.critic(features)[:, 0], self.latents(self.encoder.head(features))

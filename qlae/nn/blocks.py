@@ -1,0 +1,163 @@
+"""The blocks that encoders and decoders are stacked from (paper, appendix on architectures).
+
+Every block computes in `dtype` and keeps float32 parameters; normalisation statistics are always
+reduced in float32 or wider.
+"""
+
+import jax
+from flax import nnx
+from jax.typing import DTypeLike
+
+from qlae.nn.init import make_bias_init, uniform_fan_in
+from qlae.nn.transposed_conv import ConvTranspose
+
+NORM_EPSILON = 1e-6
+LEAK = 0.2
+
+
+def make_linear(num_in: int, num_out: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Linear:
+    """Returns a linear layer, weight and bias uniform on +-1/sqrt(num_in)."""
+    return nnx.Linear(
+        num_in,
+        num_out,
+        kernel_init=uniform_fan_in,
+        bias_init=make_bias_init(num_in),
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+def make_conv(
+    num_in: int,
+    num_out: int,
+    kernel_size: int,
+    stride: int,
+    padding: int,
+    *,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
+) -> nnx.Conv:
+    """Returns a 2D convolution without bias."""
+    return nnx.Conv(
+        num_in,
+        num_out,
+        (kernel_size, kernel_size),
+        strides=stride,
+        padding=[(padding, padding)] * 2,
+        use_bias=False,
+        kernel_init=uniform_fan_in,
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+def make_instance_norm(
+    num_features: int, *, affine: bool, dtype: DTypeLike, rngs: nnx.Rngs
+) -> nnx.InstanceNorm:
+    """Returns an instance norm over H and W; two-pass variance, which the fast one loses to."""
+    return nnx.InstanceNorm(
+        num_features,
+        epsilon=NORM_EPSILON,
+        use_bias=affine,
+        use_scale=affine,
+        use_fast_variance=False,
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+class MLP(nnx.Module):
+    """Linear layers, each followed by ReLU: (B, num_in) to (B, widths[-1])."""
+
+    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike, rngs: nnx.Rngs):
+        sizes = (num_in, *widths)
+        self.layers = nnx.List(
+            make_linear(a, b, dtype=dtype, rngs=rngs)
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.num_out = sizes[-1]
+
+    def __call__(self, x_BxD: jax.Array) -> jax.Array:
+        """Returns non-negative features (B, num_out)."""
+        for layer in self.layers:
+            x_BxD = nnx.relu(layer(x_BxD))
+        return x_BxD
+
+
+class NormalizedMLP(nnx.Module):
+    """Linear layers, each followed by layer norm and ReLU: (B, num_in) to (B, widths[-1])."""
+
+    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike, rngs: nnx.Rngs):
+        sizes = (num_in, *widths)
+        self.layers = nnx.List(
+            make_linear(a, b, dtype=dtype, rngs=rngs)
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.norms = nnx.List(
+            nnx.LayerNorm(
+                b, epsilon=NORM_EPSILON, use_fast_variance=False, dtype=dtype, rngs=rngs
+            )
+            for b in widths
+        )
+        self.num_out = sizes[-1]
+
+    def __call__(self, x_BxD: jax.Array) -> jax.Array:
+        """Returns non-negative features (B, num_out)."""
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x_BxD = nnx.relu(norm(layer(x_BxD)))
+        return x_BxD
+
+
+class ConvBlock(nnx.Module):
+    """Convolution, affine instance norm, leaky ReLU; transposed when `upsample`."""
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        *,
+        upsample: bool = False,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        make = ConvTranspose if upsample else make_conv
+        self.conv = make(num_in, num_out, kernel_size, stride, padding, dtype=dtype, rngs=rngs)
+        self.norm = make_instance_norm(num_out, affine=True, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns (B, H', W', num_out)."""
+        return nnx.leaky_relu(self.norm(self.conv(x_BxHxWxC)), LEAK)
+
+
+class StyleBlock(nnx.Module):
+    """Transposed convolution, leaky ReLU, instance norm, then a scale and bias read from a style.
+
+    Scale and bias go through a ReLU, so both are non-negative: unusual, and what the authors do.
+    """
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        *,
+        num_style: int,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = ConvTranspose(
+            num_in, num_out, kernel_size, stride, padding, dtype=dtype, rngs=rngs
+        )
+        self.norm = make_instance_norm(num_out, affine=False, dtype=dtype, rngs=rngs)
+        self.modulation = make_linear(num_style, 2 * num_out, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x_BxHxWxC: jax.Array, style_BxD: jax.Array) -> jax.Array:
+        """Returns (B, H * stride, W * stride, num_out)."""
+        modulation = nnx.relu(self.modulation(style_BxD))[:, None, None, :]
+        scale, bias = jax.numpy.split(modulation, 2, axis=-1)
+        return self.norm(nnx.leaky_relu(self.conv(x_BxHxWxC), LEAK)) * scale + bias

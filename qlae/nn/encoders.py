@@ -1,0 +1,98 @@
+"""Encoders: an image to features, and by a linear head to what the latents read."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+from jax.typing import DTypeLike
+
+from qlae.nn.blocks import ConvBlock, MLP, NormalizedMLP, make_linear
+
+
+class ConvEncoder(nnx.Module):
+    """Convolution blocks, dense layers and a linear head: images (B, H, W, C) to (B, num_out)."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_out: int,
+        *,
+        widths: tuple[int, ...],
+        kernel_sizes: tuple[int, ...],
+        strides: tuple[int, ...],
+        dense: tuple[int, ...],
+        padding: int = 1,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        height, width, channels = image_shape
+        shrink = math.prod(strides)
+        inputs = (channels, *widths[:-1])
+        self.blocks = nnx.List(
+            ConvBlock(a, b, k, s, padding, dtype=dtype, rngs=rngs)
+            for a, b, k, s in zip(inputs, widths, kernel_sizes, strides, strict=True)
+        )
+        num_flat = (height // shrink) * (width // shrink) * widths[-1]
+        self.mlp = MLP(num_flat, dense, dtype=dtype, rngs=rngs)
+        self.head = make_linear(self.mlp.num_out, num_out, dtype=dtype, rngs=rngs)
+
+    def feature_map(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns the last convolution block's output (B, h, w, widths[-1])."""
+        for block in self.blocks:
+            x_BxHxWxC = block(x_BxHxWxC)
+        return x_BxHxWxC
+
+    def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns non-negative features (B, dense[-1])."""
+        maps = self.feature_map(x_BxHxWxC)
+        return self.mlp(maps.reshape(maps.shape[0], -1))
+
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns the head's output (B, num_out), which latents turn into codes."""
+        return self.head(self.features(x_BxHxWxC))
+
+
+class DenseEncoder(nnx.Module):
+    """Flattened pixels through dense layers with layer norm: (B, H, W, C) to (B, num_out)."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_out: int,
+        *,
+        dense: tuple[int, ...],
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.mlp = NormalizedMLP(math.prod(image_shape), dense, dtype=dtype, rngs=rngs)
+        self.head = make_linear(self.mlp.num_out, num_out, dtype=dtype, rngs=rngs)
+
+    def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns non-negative features (B, dense[-1])."""
+        return self.mlp(x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1))
+
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns the head's output (B, num_out), which latents turn into codes."""
+        return self.head(self.features(x_BxHxWxC))
+
+
+# The sizes of the paper; a config overrides any of them by name.
+ENCODERS: dict[str, Callable[..., nnx.Module]] = {
+    "image": functools.partial(
+        ConvEncoder,
+        widths=(32,) * 3 + (64,) * 3 + (128,) * 3 + (256,) * 3,
+        kernel_sizes=(3, 3, 4) * 4,
+        strides=(1, 1, 2) * 4,
+        dense=(256, 256),
+    ),
+    "image_small": functools.partial(
+        ConvEncoder,
+        widths=(64, 128, 256, 512),
+        kernel_sizes=(4,) * 4,
+        strides=(2,) * 4,
+        dense=(256,),
+    ),
+    "dense": functools.partial(DenseEncoder, dense=(2048,) * 4),
+}

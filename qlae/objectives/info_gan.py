@@ -1,0 +1,91 @@
+"""The InfoGAN's two players: critic with encoder, and generator with codebook (method, section 4)."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from qlae.latents.base import Codes
+from qlae.models.info_gan import InfoGAN
+from qlae.objectives.player import Draws, Metrics, Player, Weights, weigh
+
+LatentTerms = Callable[[Codes], Metrics]
+
+
+def make_info_gan_players(
+    latent_terms: LatentTerms, *, generator_every: int = 5
+) -> tuple[Player, Player]:
+    """Returns critic and generator: the critic moves on every step, the generator on every fifth.
+
+    Terms: `value` (the Wasserstein estimate), `gradient` (the penalty), `latent` (how well the
+    encoder finds the latents of a generated image), and those of `latent_terms` on its codes.
+    """
+
+    def draw_critic(model: InfoGAN, key: jax.Array, batch_size: int) -> Draws:
+        key_latents, key_mix = jax.random.split(key)
+        return {
+            "latents": model.latents.draw_prior(key_latents, batch_size),
+            "mix": jax.random.uniform(key_mix, (batch_size, 1, 1, 1)),
+        }
+
+    def draw_generator(model: InfoGAN, key: jax.Array, batch_size: int) -> Draws:
+        return {"latents": model.latents.draw_prior(key, batch_size)}
+
+    def critic_loss(
+        model: nnx.Module, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        del step
+        assert isinstance(model, InfoGAN)
+        z, fake = _generate(model, draws["latents"], image.dtype)
+        value_fake, codes = model.judge(fake)
+        value_real, _ = model.judge(image)
+        mixed = draws["mix"] * image + (1 - draws["mix"]) * fake
+        losses = {
+            "value": jnp.mean(value_fake) - jnp.mean(value_real),
+            "gradient": compute_gradient_penalty(lambda x: model.judge(x)[0], mixed),
+            "latent": jnp.mean((codes.z_hat - z) ** 2),
+            **latent_terms(codes),
+        }
+        return weigh(losses, weights), losses
+
+    def generator_loss(
+        model: nnx.Module, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
+    ) -> tuple[jax.Array, Metrics]:
+        del step
+        assert isinstance(model, InfoGAN)
+        z, fake = _generate(model, draws["latents"], image.dtype)
+        value_fake, codes = model.judge(fake)
+        losses = {
+            "value": -jnp.mean(value_fake),
+            "latent": jnp.mean((codes.z_hat - z) ** 2),
+            **latent_terms(codes),
+        }
+        return weigh(losses, weights), losses
+
+    return (
+        Player("critic", ("encoder", "critic"), draw_critic, critic_loss),
+        Player(
+            "generator", ("generator", "latents"), draw_generator, generator_loss, generator_every
+        ),
+    )
+
+
+def compute_gradient_penalty(
+    critic: Callable[[jax.Array], jax.Array], image_BxHxWxC: jax.Array
+) -> jax.Array:
+    """Returns the mean of (|d critic / d image| - 1)^2, with a zero gradient where the norm is zero.
+
+    Gulrajani et al., *Improved training of Wasserstein GANs*, NeurIPS 2017.
+    """
+    gradient = jax.grad(lambda x: critic(x).sum())(image_BxHxWxC)
+    square_B = jnp.sum(gradient**2, axis=(1, 2, 3))
+    # sqrt has no finite derivative at 0; the inner `where` keeps its infinity out of the product.
+    norm_B = jnp.where(square_B > 0, jnp.sqrt(jnp.where(square_B > 0, square_B, 1.0)), 0.0)
+    return jnp.mean((norm_B - 1) ** 2)
+
+
+def _generate(model: InfoGAN, latents: jax.Array, dtype) -> tuple[jax.Array, jax.Array]:
+    """Returns decoder inputs and the images generated from them; gradients reach the codebook."""
+    z = model.latents.lookup(latents)
+    return z, jax.nn.sigmoid(model.decode(z).astype(dtype))

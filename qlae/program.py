@@ -1,0 +1,123 @@
+"""From a config to the pure functions of a run: initial state, train step, hyperparameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from ml_collections import ConfigDict
+
+from qlae import zoo
+from qlae.objectives.player import Metrics, Player
+from qlae.training.optimizer import make_decay_mask, make_optimizer
+from qlae.training.state import Hyperparameters, Params, TrainState, init_state, select
+from qlae.training.steps import Batch, make_train_step
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model and how it is trained, before any array exists.
+
+    Attributes:
+        graphdef: of the model; with `params` it makes the model again (`merge`).
+        players: who is trained on what.
+        hyperparameters: traced scalars, from the config.
+        make_model: rngs -> model.
+        decay_mask: pure dict of bool like the parameters.
+        optimizer_options: what `make_optimizer` takes beside the traced scalars.
+    """
+
+    graphdef: nnx.GraphDef
+    players: tuple[Player, ...]
+    hyperparameters: Hyperparameters
+    make_model: Callable[[nnx.Rngs], nnx.Module]
+    decay_mask: Params
+    optimizer_options: dict[str, float]
+
+    def make_optimizer(
+        self, player: Player, hyperparameters: Hyperparameters
+    ) -> optax.GradientTransformation:
+        """Returns the optimizer of one player's parameters."""
+        return make_optimizer(
+            select(self.decay_mask, player),
+            learning_rate=hyperparameters.learning_rate,
+            weight_decay=hyperparameters.weight_decay,
+            **self.optimizer_options,
+        )
+
+    def init_opt_state(self, player: Player, params: Params) -> Any:
+        """Returns a player's optimizer state before the first step."""
+        return self.make_optimizer(player, self.hyperparameters).init(select(params, player))
+
+    def init(self, seed: int | jax.Array) -> TrainState:
+        """Returns the state before the first step, a pure function of the seed; jit it."""
+        return init_state(self.make_model, self.players, self.init_opt_state, seed)
+
+    def make_step(
+        self, prepare_image: Callable[[Batch], jax.Array]
+    ) -> Callable[[TrainState, Hyperparameters, Batch], tuple[TrainState, Metrics]]:
+        """Returns the pure train step (`qlae.training.steps.make_train_step`); jit and shard it."""
+        return make_train_step(self.graphdef, self.players, self.make_optimizer, prepare_image)
+
+    def abstract_params(self) -> Params:
+        """Returns shapes and dtypes of the parameters."""
+        return jax.eval_shape(self.init, 0).params
+
+    def merge(self, params: Params) -> nnx.Module:
+        """Returns the model with these parameters.
+
+        Raises:
+            ValueError: the parameters are not this model's. NNX merges by sorted position and
+                would permute layers in silence.
+        """
+        expected, given = (
+            {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(t)}
+            for t in (self.abstract_params(), params)
+        )
+        if expected != given:
+            odd = sorted(set(expected.items()) ^ set(given.items()))[0][0]
+            raise ValueError(f"parameters of another model: they differ from this one's at {odd}")
+        return nnx.merge(self.graphdef, params)
+
+
+def make_program(
+    config: ConfigDict,
+    *,
+    image_shape: tuple[int, int, int],
+    num_sources: int,
+    dataset_size: int,
+) -> Program:
+    """Builds the program of a config for images of a dataset.
+
+    Args:
+        config: `model`, `objective`, `weights`, `optimizer` and `compute_dtype` are read.
+        image_shape: (H, W, C).
+        num_sources: S; Z is S times `config.model.latents_per_source`.
+        dataset_size: number of training images.
+
+    Raises:
+        UserError: the config names or sizes something that does not exist or fit.
+    """
+    num_latents = config.model.latents_per_source * num_sources
+
+    def make_model(rngs: nnx.Rngs) -> nnx.Module:
+        return zoo.make_model(config, image_shape=image_shape, num_latents=num_latents, rngs=rngs)
+
+    model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
+    options = config.optimizer.to_dict()
+    hyperparameters = Hyperparameters(
+        learning_rate=jnp.asarray(options.pop("learning_rate"), float),
+        weight_decay=jnp.asarray(options.pop("weight_decay"), float),
+        weights={name: jnp.asarray(value, float) for name, value in config.weights.items()},
+    )
+    return Program(
+        graphdef=nnx.graphdef(model),
+        players=zoo.make_players(config, dataset_size=dataset_size),
+        hyperparameters=hyperparameters,
+        make_model=make_model,
+        decay_mask=make_decay_mask(model),
+        optimizer_options=options,
+    )
