@@ -1,0 +1,85 @@
+"""Random access to a dataset's images by grid position, whatever they come from."""
+
+from __future__ import annotations
+
+import functools
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data_pipelines import procedural
+from data_pipelines.errors import UserError
+from data_pipelines.specs import DatasetSpec, get_spec
+
+_SMALLEST, _LARGEST = 8, 256
+
+
+class Dataset(Protocol):
+    """Images of a full grid; index i is grid position i of ``spec``."""
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The sources and image shape."""
+
+    def images(self, indices_N: np.ndarray) -> np.ndarray:
+        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+
+
+class RenderedDataset:
+    """Images computed from their sources: on the host, or inside a jitted step."""
+
+    def __init__(self, spec: DatasetSpec):
+        self.spec = spec
+        self.tables = procedural.load_tables(spec)
+
+    @functools.cached_property
+    def _host_renderer(self):
+        return procedural.make_host_renderer(self.spec)
+
+    def images(self, indices_N: np.ndarray) -> np.ndarray:
+        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+        return self._host_renderer(self.spec.sources_at(indices_N))
+
+    def render(self, indices_N: jax.Array, tables=None) -> jax.Array:
+        """Return the same images as ``images``, computed where ``indices_N`` lives.
+
+        For use inside jit, where the tables become a constant of the program; pass
+        ``dataset.tables`` through the step's arguments instead if that constant is unwelcome.
+        """
+        tables = self._device_tables if tables is None else tables
+        columns = jnp.unravel_index(indices_N, self.spec.cardinalities)
+        sources_NxS = jnp.stack(columns, axis=-1)
+        return procedural.render(self.spec, tables, sources_NxS, jnp)
+
+    @functools.cached_property
+    def _device_tables(self):
+        # Concrete even when first asked for while tracing.
+        with jax.ensure_compile_time_eval():
+            return jnp.asarray(self.tables)
+
+
+def make_dataset(
+    name: str, *, image_size: int = 64, data_dir: str | None = None
+) -> RenderedDataset:
+    """Open dataset ``name``.
+
+    Args:
+        name: a key of ``specs.SPECS``.
+        image_size: height and width in pixels; rendered datasets take any from 8 to 256, the
+            others are used at 64.
+        data_dir: where ``data_pipelines.prepare`` put a dataset that is not rendered.
+
+    Raises:
+        UserError: unknown name, unsupported size, or a dataset that is not prepared.
+    """
+    spec = get_spec(name)
+    if spec.rendered:
+        if not _SMALLEST <= image_size <= _LARGEST:
+            raise UserError(
+                f"image_size {image_size} is out of range: {name} renders {_SMALLEST} to "
+                f"{_LARGEST} pixels"
+            )
+        return RenderedDataset(spec.with_image_size(image_size))
+    raise UserError(f"{name} is not prepared")

@@ -1,0 +1,137 @@
+"""Rendered datasets: any image of a grid from its sources, on the host or inside a jitted step."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from data_pipelines.room_scene import FLOOR, HIGHLIGHT, OBJECT, WALL, make_room_tables
+from data_pipelines.specs import DatasetSpec
+
+# Hues 0, 0.1, ..., 0.9 at full saturation and value, in 256ths.
+PALETTE_10x3 = np.array(
+    [
+        (256, 0, 0),
+        (256, 154, 0),
+        (205, 256, 0),
+        (51, 256, 0),
+        (0, 256, 102),
+        (0, 256, 256),
+        (0, 102, 256),
+        (51, 0, 256),
+        (205, 0, 256),
+        (256, 0, 154),
+    ],
+    dtype=np.int32,
+)
+_CHUNK = 16  # images composed at a time: few enough to stay in a core's cache
+_LARGEST_TINTED = 64  # pixels; above it the tinted tables would take too much memory
+
+
+@functools.lru_cache(maxsize=4)
+def load_tables(spec: DatasetSpec) -> np.ndarray:
+    """Return the read-only uint8 tables of a rendered dataset, built once in a process."""
+    tables = _make_tables(spec)
+    tables.flags.writeable = False
+    return tables
+
+
+def _make_tables(spec: DatasetSpec) -> np.ndarray:
+    scale, shape, orientation = spec.sources[3:]
+    return make_room_tables(
+        spec.image_shape[0], scale.values, shape.cardinality, orientation.values
+    )
+
+
+def render(spec: DatasetSpec, tables, sources_NxS, xp: ModuleType = np):
+    """Return the uint8 (N, H, W, C) images of ``sources_NxS``, equal to the bit for any ``xp``.
+
+    Args:
+        spec: a rendered dataset.
+        tables: what ``load_tables(spec)`` returned, on the host or a device.
+        sources_NxS: integer classes of the sources in file order.
+        xp: numpy or jax.numpy; with the latter it runs inside jit.
+    """
+    return render_room(tables, sources_NxS, xp)
+
+
+def make_host_renderer(spec: DatasetSpec) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the fastest way to ``render`` on the host: int (N, S) -> uint8 (N, H, W, C)."""
+    return HostRoomRenderer(load_tables(spec))
+
+
+def render_room(tables_GxKxHxW, sources_NxS, xp: ModuleType = np):
+    """Return the uint8 (N, H, W, 3) images of ``sources_NxS``, equal to the bit for any ``xp``.
+
+    Args:
+        tables_GxKxHxW: what ``make_room_tables`` returned.
+        sources_NxS: integer classes: floor, wall and object hue, scale, shape, orientation.
+        xp: numpy or jax.numpy.
+    """
+    hues, geometry_N = sources_NxS[..., :3], _geometry_at(sources_NxS)
+    maps = xp.take(tables_GxKxHxW, geometry_N, axis=0)
+    palette = xp.asarray(PALETTE_10x3)
+    image = maps[:, HIGHLIGHT, :, :, None].astype(xp.int32)
+    for source, layer in enumerate((FLOOR, WALL, OBJECT)):
+        tint = xp.take(palette, hues[..., source], axis=0)[:, None, None, :]
+        image = image + ((maps[:, layer, :, :, None].astype(xp.int32) * tint) >> 8)
+    return image.astype(xp.uint8)
+
+
+def _geometry_at(sources_NxS):
+    """Return the (N,) row in the tables: scale, shape, orientation, the last fastest."""
+    return (sources_NxS[..., 3] * 4 + sources_NxS[..., 4]) * 15 + sources_NxS[..., 5]
+
+
+class HostRoomRenderer:
+    """Renders rooms on the host by adding three tables that already carry each hue.
+
+    The same images as ``render_room``, some ten times faster, for ten times the memory of its
+    tables (177 MB at 64 pixels).
+    """
+
+    def __init__(self, tables_GxKxHxW: np.ndarray):
+        self._tables = tables_GxKxHxW
+        self._tinted: list[np.ndarray] | None = None
+        if tables_GxKxHxW.shape[-1] <= _LARGEST_TINTED:
+            highlight = tables_GxKxHxW[:, HIGHLIGHT]
+            self._tinted = [_tint(tables_GxKxHxW[:, layer]) for layer in (FLOOR, WALL, OBJECT)]
+            self._tinted[OBJECT] += np.repeat(highlight.reshape(480, -1), 3, axis=1)[:, None]
+
+    def __call__(self, sources_NxS: np.ndarray) -> np.ndarray:
+        """Return the uint8 (N, H, W, 3) images of integer classes ``sources_NxS``."""
+        if self._tinted is None:
+            return render_room(self._tables, sources_NxS)
+        geometry_N = _geometry_at(sources_NxS)
+        floor, wall, thing = self._tinted
+        size, n = self._tables.shape[-1], len(geometry_N)
+        images = np.empty((n, floor.shape[-1]), np.uint8)
+        scratch = np.empty((_CHUNK, floor.shape[-1]), np.uint8)
+        for start in range(0, n, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            geometry, hues, out = geometry_N[part], sources_NxS[part, :3], images[part]
+            layer_of = scratch[: len(geometry)]
+            _take(floor, geometry, hues[:, FLOOR], out)
+            for layer, tinted in ((WALL, wall), (OBJECT, thing)):
+                _take(tinted, geometry, hues[:, layer], layer_of)
+                np.add(out, layer_of, out=out)
+        return images.reshape(n, size, size, 3)
+
+
+def _tint(light_GxHxW: np.ndarray) -> np.ndarray:
+    """Return the uint8 (G, 10, H * W * 3) light of one layer in each of the ten hues."""
+    tinted = np.empty((len(light_GxHxW), 10, *light_GxHxW.shape[1:], 3), np.uint8)
+    light = light_GxHxW.astype(np.uint16)
+    for hue, colour in enumerate(PALETTE_10x3):
+        for channel in range(3):
+            tinted[:, hue, ..., channel] = (light * np.uint16(colour[channel])) >> 8
+    return tinted.reshape(len(light_GxHxW), 10, -1)
+
+
+def _take(tinted_Gx10xP, geometry_N, hue_N, out_NxP) -> None:
+    """Copy one row for each image; mode "clip" lets numpy write straight into ``out``."""
+    rows = tinted_Gx10xP.reshape(-1, tinted_Gx10xP.shape[-1])
+    np.take(rows, geometry_N * 10 + hue_N, axis=0, out=out_NxP, mode="clip")
