@@ -1,0 +1,81 @@
+"""One table of metrics: a metric is a name and a pure function of (sources, latents)."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from eval.metrics.errors import UserError
+from eval.metrics.infomec import compute_infomec
+
+# Raised whenever a change moves a number: results of different versions are never averaged.
+METRIC_VERSION = "1"
+
+
+class MetricFunction(Protocol):
+    """Scores of (N, S) integer sources and (N, Z) latents."""
+
+    def __call__(
+        self, sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool, seed: int = 0
+    ) -> dict[str, float]:
+        """Named scalars; `seed` has no effect on metrics that draw nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One entry of the table."""
+
+    name: str
+    description: str
+    function: MetricFunction
+
+
+def _infomec(
+    sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool, seed: int = 0
+) -> dict[str, float]:
+    del seed
+    return compute_infomec(sources_NxS, latents_NxZ, discrete=discrete).scores()
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("infomec", "InfoM, InfoE, InfoC (Hsu et al., 2023), InfoE also held out", _infomec),
+    )
+}
+
+
+def get_metric(name: str) -> Metric:
+    """The metric of that name; UserError with the nearest name if there is none."""
+    if name in METRICS:
+        return METRICS[name]
+    near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.0)
+    raise UserError(f"no metric is called {name!r}, did you mean {near[0]!r}? one of {[*METRICS]}")
+
+
+def compute_metrics(
+    names: Iterable[str], sources_NxS: Any, latents_NxZ: Any, *, discrete: bool, seed: int = 0
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Runs each named metric on its own: one that fails does not take the others down.
+
+    Returns:
+      Scores by metric name, and for each metric that failed one line that says why.
+
+    Raises:
+      UserError: a name that is not in the table, before anything is computed.
+    """
+    metrics = [get_metric(name) for name in names]
+    scores: dict[str, dict[str, float]] = {}
+    errors: dict[str, str] = {}
+    for metric in metrics:
+        try:
+            scores[metric.name] = metric.function(
+                sources_NxS, latents_NxZ, discrete=discrete, seed=seed
+            )
+        except Exception as error:
+            line = " ".join(str(error).split())
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            errors[metric.name] = kind + line
+    return scores, errors

@@ -1,0 +1,115 @@
+"""One checked form of (sources, latents), so that every metric sees the same clean arrays."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from eval.metrics.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """N paired samples of sources and latents.
+
+    Attributes:
+      sources_NxS: int64 class labels; column i takes every value in [0, num_classes[i]).
+      latents_NxZ: float64, finite. When `discrete`, integer codes held as int64: column j takes
+        every value in [0, num_codes[j]).
+      num_classes: number of distinct values of each source.
+      num_codes: number of distinct values of each latent; empty for continuous latents.
+      discrete: whether the latents are codes.
+    """
+
+    sources_NxS: np.ndarray
+    latents_NxZ: np.ndarray
+    num_classes: tuple[int, ...]
+    num_codes: tuple[int, ...]
+    discrete: bool
+
+    @property
+    def num_samples(self) -> int:
+        """The number of samples N."""
+        return self.sources_NxS.shape[0]
+
+    @property
+    def varying_sources(self) -> np.ndarray:
+        """Which sources take more than one value, (S,) bool."""
+        return np.array(self.num_classes) > 1
+
+
+def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
+    """Checks (N, S) sources and (N, Z) latents and relabels classes and codes without gaps.
+
+    Sources may be integers, booleans or floats with integral values; latents any real dtype. Codes
+    are told apart by exact value, so feed integer indices, not dequantised floats: rounding gives
+    one codebook value several neighbouring floats.
+
+    Raises:
+      UserError: wrong number of dimensions, no rows or columns, lengths that differ, NaN or inf,
+        dtypes that are not real numbers, sources that are not integral, or no source that varies.
+    """
+    sources_NxS = _real_matrix(sources, "sources", "S")
+    latents_NxZ = _real_matrix(latents, "latents", "Z")
+    if len(sources_NxS) != len(latents_NxZ):
+        raise UserError(
+            f"sources have {len(sources_NxS)} rows and latents {len(latents_NxZ)}: pass one row "
+            "per sample in both, in the same order"
+        )
+    if sources_NxS.dtype.kind == "f" and np.any(sources_NxS != np.round(sources_NxS)):
+        raise UserError(
+            "sources hold fractional values, expected integer class labels: pass the index of "
+            "each source's value instead"
+        )
+    sources_NxS, num_classes = _relabel(sources_NxS)
+    if max(num_classes) < 2:
+        raise UserError(
+            "no source takes more than one value, so there is nothing to disentangle: pass "
+            "samples in which at least one source varies"
+        )
+    num_codes: tuple[int, ...] = ()
+    if discrete:
+        latents_NxZ, num_codes = _relabel(latents_NxZ)
+    else:
+        latents_NxZ = latents_NxZ.astype(np.float64)
+    return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete)
+
+
+def standardise(values_NxZ: np.ndarray) -> np.ndarray:
+    """Zero mean and unit (population) variance by column; a column that never varies becomes 0."""
+    # Halves and a unit scale keep ranges and squares of huge or tiny values inside float64.
+    varies_Z = np.ptp(values_NxZ / 2, axis=0) > 0
+    scale_Z = np.where(varies_Z, np.abs(values_NxZ).max(axis=0), 1.0)
+    unit_NxZ = values_NxZ / scale_Z
+    deviation_Z = np.where(varies_Z, unit_NxZ.std(axis=0), 1.0)
+    return np.where(varies_Z, (unit_NxZ - unit_NxZ.mean(axis=0)) / deviation_Z, 0.0)
+
+
+def _real_matrix(values: Any, name: str, columns: str) -> np.ndarray:
+    """`values` as a finite two-dimensional array of real numbers."""
+    values = np.asarray(values)
+    if values.ndim != 2:
+        raise UserError(
+            f"{name} have shape {values.shape}, expected (N, {columns}): one row per sample and "
+            "one column per variable"
+        )
+    if 0 in values.shape:
+        raise UserError(f"{name} have shape {values.shape}: pass at least one row and one column")
+    if values.dtype.kind == "b":
+        values = values.astype(np.int64)
+    # jax's bfloat16 has kind "V": what casts safely to float64 is a real number all the same.
+    if values.dtype.kind not in "iuf" and not np.can_cast(values.dtype, np.float64):
+        raise UserError(f"{name} have dtype {values.dtype}, expected integers or real numbers")
+    if values.dtype.kind not in "iu":
+        values = values.astype(np.float64)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).any(axis=1).sum())
+        raise UserError(f"{name} hold NaN or inf in {bad} of {len(values)} rows: drop those rows")
+    return values
+
+
+def _relabel(values_NxD: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Columns relabelled to 0, 1, ... in order of value, and how many values each one takes."""
+    pairs = [np.unique(column, return_inverse=True) for column in values_NxD.T]
+    labels = np.stack([inverse for _, inverse in pairs], axis=1).astype(np.int64)
+    return labels, tuple(len(values) for values, _ in pairs)

@@ -1,0 +1,136 @@
+"""Records: the numbers of one checkpoint under one protocol, as one small JSON file."""
+
+import dataclasses
+import json
+import math
+import re
+import uuid
+from typing import Any
+
+from etils import epath
+
+from eval.metrics.errors import UserError
+
+_FILE_NAME = re.compile(r"step_(\d{9,})\.metrics_(.+)\.json")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What was measured, and everything that decides with which other records it may be averaged.
+
+    Attributes:
+      model: row label of a table, e.g. "qlae".
+      dataset: column label of a table, e.g. "shapes3d".
+      seed: seed of the model.
+      protocol: split that was evaluated: "heldout", "compositional" or "paper".
+      step: number of updates behind the checkpoint.
+      metric_version: version of the code that computed the scores.
+      num_samples: number of samples that were encoded.
+      scores: flat scalars, e.g. "infom", "psnr", "dci_disentanglement".
+      errors: by metric name, one line on why it failed.
+      source_names: rows of `nmi_SxZ`.
+      nmi_SxZ: rows are sources; None where InfoMEC did not run.
+      active_latents: one per latent; None where InfoMEC did not run.
+      versions: package name to version.
+      config_id: hash of the configuration without its seed; runs of a row share it.
+    """
+
+    model: str
+    dataset: str
+    seed: int
+    protocol: str
+    step: int
+    metric_version: str
+    num_samples: int
+    scores: dict[str, float]
+    errors: dict[str, str] = dataclasses.field(default_factory=dict)
+    source_names: list[str] = dataclasses.field(default_factory=list)
+    nmi_SxZ: list[list[float]] | None = None
+    active_latents: list[bool] | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    config_id: str = ""
+
+
+def record_path(
+    workdir: epath.PathLike, protocol: str, step: int, metric_version: str
+) -> epath.Path:
+    """Where the record of one step under one protocol lies; the name orders files by step."""
+    for name, word in (("protocol", protocol), ("metric version", metric_version)):
+        if not _WORD.fullmatch(word):
+            raise UserError(f"{name} {word!r} cannot name a file: use letters, digits, . _ -")
+    name = f"step_{step:09d}.metrics_{metric_version}.json"
+    return epath.Path(workdir) / "eval" / protocol / name
+
+
+def write_record(workdir: epath.PathLike, record: Record) -> epath.Path:
+    """Writes the record into its place in the run directory, whole or not at all; returns the path.
+
+    A record of the same step, protocol and metric version is replaced.
+    """
+    path = record_path(workdir, record.protocol, record.step, record.metric_version)
+    text = json.dumps(_plain(dataclasses.asdict(record)), indent=2, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A reader matches names that end in .json, so it never sees the unfinished file.
+    unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}.unfinished"
+    try:
+        unfinished.write_text(text)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_records(workdir: epath.PathLike) -> list[Record]:
+    """All records of a run directory, ordered by protocol, step and version; [] if none.
+
+    Raises:
+      UserError: a record that cannot be read, with its path.
+    """
+    root = epath.Path(workdir) / "eval"
+    if not root.is_dir():
+        return []
+    files = [
+        file
+        for protocol in root.iterdir()
+        if protocol.is_dir()
+        for file in protocol.iterdir()
+        if _FILE_NAME.fullmatch(file.name)
+    ]
+    return [load_record(file) for file in sorted(files, key=lambda file: (file.parent, file.name))]
+
+
+def load_record(path: epath.PathLike) -> Record:
+    """Reads one record; fields that a later version added are ignored.
+
+    Raises:
+      UserError: not JSON, or a field that is missing, with the path.
+    """
+    path = epath.Path(path)
+    try:
+        values = json.loads(path.read_text())
+        names = {field.name for field in dataclasses.fields(Record)}
+        record = Record(**{name: value for name, value in values.items() if name in names})
+        scores = {
+            name: math.nan if score is None else float(score)
+            for name, score in record.scores.items()
+        }
+        return dataclasses.replace(record, scores=scores)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is not a record ({' '.join(str(error).split())}): delete it and evaluate again"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: arrays as lists, numpy scalars as numbers, NaN and inf as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

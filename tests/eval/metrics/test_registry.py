@@ -1,0 +1,58 @@
+"""The table of metrics: every entry runs, a wrong name is explained, a failure stays alone."""
+
+import numpy as np
+import pytest
+
+from eval.metrics import registry
+from eval.metrics.errors import UserError
+from eval.metrics.registry import METRICS, Metric, compute_metrics
+
+
+def samples(num=300):
+    rng = np.random.default_rng(0)
+    sources = rng.integers(0, 4, (num, 3))
+    return sources, sources + rng.normal(size=(num, 3))
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_every_metric_gives_finite_scalars_twice_the_same(discrete):
+    sources, latents = samples()
+    if discrete:
+        latents = np.round(latents).astype(int)
+    scores, errors = compute_metrics(METRICS, sources, latents, discrete=discrete, seed=3)
+    assert errors == {}
+    assert set(scores) == set(METRICS)
+    for values in scores.values():
+        assert all(isinstance(value, float) and np.isfinite(value) for value in values.values())
+    again, _ = compute_metrics(METRICS, sources, latents, discrete=discrete, seed=3)
+    assert again == scores
+
+
+def test_no_two_metrics_write_the_same_score():
+    sources, latents = samples()
+    scores, _ = compute_metrics(METRICS, sources, latents, discrete=False)
+    names = [name for values in scores.values() for name in values]
+    assert len(names) == len(set(names))
+
+
+def test_one_failure_does_not_take_the_others_down(monkeypatch):
+    def fail(sources_NxS, latents_NxZ, *, discrete, seed=0):
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setitem(registry.METRICS, "broken", Metric("broken", "fails", fail))
+    scores, errors = compute_metrics(["broken", "infomec"], *samples(), discrete=False)
+    assert set(scores) == {"infomec"}
+    assert errors == {"broken": "RuntimeError: first line second line"}
+
+
+def test_unknown_name_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'infomec'"):
+        compute_metrics(["infomek"], *samples(), discrete=False)
+
+
+def test_bad_input_is_reported_for_each_metric():
+    scores, errors = compute_metrics(
+        ["infomec"], np.ones((4, 2), int), np.ones((4, 2)), discrete=False
+    )
+    assert scores == {}
+    assert "no source takes more than one value" in errors["infomec"]
