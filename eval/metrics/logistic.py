@@ -6,6 +6,7 @@ out before convergence. It is faster because of two facts: a sample of one-hot c
 row per latent instead of a dense product, and tables of several latents can be merged.
 """
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -50,63 +51,58 @@ class DenseFeatures:
 
 
 class CodeFeatures:
-    """One-hot codes and an intercept, as sums of rows of a few small tables.
+    """One-hot codes and an intercept, without the products with zero.
 
-    Latents are merged, a few at a time, into one code that indexes a table of their summed weights.
+    Latents are merged a few at a time into one code, so that a sample picks few rows: the one-hot
+    matrix (N, F) is `pick` (N, T), one entry per merged code, times `merge` (T, F).
     """
 
     def __init__(self, codes_NxZ: np.ndarray, num_codes: tuple[int, ...]):
-        # The intercept is a code that never varies.
-        codes_NxZ = np.concatenate([codes_NxZ, np.zeros((len(codes_NxZ), 1), np.int64)], axis=1)
+        # The intercept is a latent that never varies.
+        codes_NxZ = np.pad(codes_NxZ, ((0, 0), (0, 1)))
         sizes = (*num_codes, 1)
-        self.num_weights = sum(sizes)
-        self._groups: list[list[slice]] = []
-        self._shapes: list[tuple[int, ...]] = []
-        columns: list[np.ndarray] = []
-        first_weight = 0
-        for code_N, size in zip(codes_NxZ.T, sizes, strict=True):
-            weights = slice(first_weight, first_weight + size)
-            first_weight += size
-            if self._groups and np.prod(self._shapes[-1]) * size <= _TABLE_ROWS:
-                self._groups[-1].append(weights)
-                self._shapes[-1] += (size,)
-                columns[-1] = columns[-1] * size + code_N
-            else:
-                self._groups.append([weights])
-                self._shapes.append((size,))
-                columns.append(code_N)
-        first_rows = np.cumsum([0] + [int(np.prod(shape)) for shape in self._shapes])
-        rows_NxG = np.stack(columns, axis=1) + first_rows[:-1]
-        ends = np.arange(0, rows_NxG.size + 1, len(columns))
-        self._select_NxT = sparse.csr_array(
-            (np.ones(rows_NxG.size), rows_NxG.ravel().astype(np.int32), ends.astype(np.int32)),
-            shape=(len(codes_NxZ), int(first_rows[-1])),
-        )
-        self._select_TxN = self._select_NxT.T.tocsr()
+        first_weights = np.cumsum((0, *sizes))
+        picks, merges = [], []
+        num_rows = 0
+        for latents in _merge_latents(sizes):
+            shape = [sizes[j] for j in latents]
+            merged_T = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
+            merges.append(_one_hot_rows(merged_T + first_weights[latents], first_weights[-1]))
+            picks.append(np.ravel_multi_index(tuple(codes_NxZ[:, latents].T), shape) + num_rows)
+            num_rows += len(merged_T)
+        self.num_weights = int(first_weights[-1])
+        self._merge_TxF = sparse.vstack(merges, format="csr")
+        self._pick_NxT = _one_hot_rows(np.stack(picks, axis=1), num_rows)
+        self._merge_FxT, self._pick_TxN = self._merge_TxF.T, self._pick_NxT.T
 
     def logits(self, weights_FxC: np.ndarray) -> np.ndarray:
         """(N, C) logits."""
-        tables = []
-        for group in self._groups:
-            table = weights_FxC[group[0]]
-            for weights in group[1:]:
-                table = (table[:, None] + weights_FxC[weights]).reshape(-1, weights_FxC.shape[1])
-            tables.append(table)
-        return self._select_NxT @ np.concatenate(tables)
+        return self._pick_NxT @ (self._merge_TxF @ weights_FxC)
 
     def transpose(self, values_NxC: np.ndarray) -> np.ndarray:
         """(F, C) sums over samples."""
-        sums_TxC = self._select_TxN @ values_NxC
-        parts = []
-        first_row = 0
-        for shape in self._shapes:
-            rows = int(np.prod(shape))
-            block = sums_TxC[first_row : first_row + rows].reshape(*shape, -1)
-            first_row += rows
-            for axis in range(len(shape)):
-                others = tuple(other for other in range(len(shape)) if other != axis)
-                parts.append(block.sum(axis=others))
-        return np.concatenate(parts)
+        return self._merge_FxT @ (self._pick_TxN @ values_NxC)
+
+
+def _merge_latents(sizes: tuple[int, ...]) -> list[list[int]]:
+    """Neighbouring latents in groups whose joint code takes at most _TABLE_ROWS values."""
+    groups: list[list[int]] = []
+    rows = _TABLE_ROWS + 1
+    for j, size in enumerate(sizes):
+        rows *= size
+        if rows > _TABLE_ROWS:
+            groups.append([])
+            rows = size
+        groups[-1].append(j)
+    return groups
+
+
+def _one_hot_rows(columns_RxK: np.ndarray, num_columns: int) -> sparse.csr_array:
+    """A sparse matrix (R, num_columns) of ones at K given columns of every row."""
+    num_rows, per_row = columns_RxK.shape
+    ends = np.arange(0, columns_RxK.size + 1, per_row, dtype=np.int32)
+    entries = np.ones(columns_RxK.size), columns_RxK.ravel().astype(np.int32), ends
+    return sparse.csr_array(entries, shape=(num_rows, num_columns))
 
 
 def make_features(samples: Samples, rows_M: np.ndarray) -> Features:
@@ -140,33 +136,41 @@ def compute_log_loss(
 ) -> np.ndarray:
     """Unweighted -ln p(label) of each sample, (N,), at least 0."""
     logits_NxC = features.logits(weights_FxC)
-    top_N = logits_NxC.max(axis=1)
-    log_total_N = np.log(np.exp(logits_NxC - top_N[:, None]).sum(axis=1)) + top_N
-    return log_total_N - logits_NxC[np.arange(len(labels_N)), labels_N]
+    logits_NxC -= logits_NxC.max(axis=1, keepdims=True)
+    total_N = np.exp(logits_NxC) @ np.ones(logits_NxC.shape[1])
+    return np.log(total_N) - logits_NxC[np.arange(len(labels_N)), labels_N]
 
 
 def _make_objective(
     features: Features, labels_N: np.ndarray, balance_N: np.ndarray, num_classes: int
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-    """The balanced cross entropy and its gradient, as a function of flat weights."""
+    """The balanced cross entropy and its gradient, as a function of flat weights.
+
+    Class 0 is worked out from the others: its logits are 0, its probability the rest to 1.
+    """
     target_FxC = features.transpose(np.eye(num_classes)[labels_N] * balance_N[:, None])
-    ones_C = np.ones(num_classes)
+    balance_F = target_FxC.sum(axis=1)
+    ones_C = np.ones(num_classes - 1)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weights_FxC = flat.reshape(-1, num_classes)
-        logits_NxC = features.logits(weights_FxC)
-        loss = -np.vdot(weights_FxC, target_FxC)
+        loss = np.vdot(balance_F, weights_FxC[:, 0]) - np.vdot(target_FxC, weights_FxC)
+        exp_NxC = features.logits(weights_FxC[:, 1:] - weights_FxC[:, :1])
         with np.errstate(over="ignore"):
-            exp_NxC = np.exp(logits_NxC)
-        total_N = exp_NxC @ ones_C
-        if not (total_N.min() > 1e-280 and total_N.max() < 1e280):
+            np.exp(exp_NxC, out=exp_NxC)
+            total_N = 1 + exp_NxC @ ones_C
+        if not total_N.max() < 1e300:
             # Only logits in the hundreds come here: shift each sample's greatest logit to 0.
-            top_N = logits_NxC.max(axis=1)
-            loss += balance_N @ top_N
+            logits_NxC = features.logits(weights_FxC[:, 1:] - weights_FxC[:, :1])
+            top_N = np.maximum(logits_NxC.max(axis=1), 0)
             exp_NxC = np.exp(logits_NxC - top_N[:, None])
-            total_N = exp_NxC @ ones_C
+            total_N = np.exp(-top_N) + exp_NxC @ ones_C
+            loss += balance_N @ top_N
         loss += balance_N @ np.log(total_N)
         exp_NxC *= (balance_N / total_N)[:, None]
-        return loss, (features.transpose(exp_NxC) - target_FxC).ravel()
+        gradient_FxC = np.empty_like(weights_FxC)
+        gradient_FxC[:, 1:] = features.transpose(exp_NxC)
+        gradient_FxC[:, 0] = balance_F - gradient_FxC[:, 1:].sum(axis=1)
+        return loss, (gradient_FxC - target_FxC).ravel()
 
     return objective
