@@ -14,3 +14,7 @@ def make_unknown_name_error(kind: str, name: str, valid: Iterable[str]) -> UserE
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(valid)}")
+
+
+class TrainingFailed(Exception):
+    """A run that cannot go on through no mistake in its arguments; the message is one line."""

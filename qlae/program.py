@@ -1,5 +1,6 @@
 """From a config to the pure functions of a run: initial state, train step, hyperparameters."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ class Program:
         """Returns the pure train step (`qlae.training.steps.make_train_step`); jit and shard it."""
         return make_train_step(self.graphdef, self.players, self.make_optimizer, prepare_image)
 
+    @functools.cached_property
     def abstract_params(self) -> Params:
         """Returns shapes and dtypes of the parameters."""
         return jax.eval_shape(self.init, 0).params
@@ -75,7 +77,7 @@ class Program:
         """
         expected, given = (
             {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(t)}
-            for t in (self.abstract_params(), params)
+            for t in (self.abstract_params, params)
         )
         if expected != given:
             odd = sorted(set(expected.items()) ^ set(given.items()))[0][0]

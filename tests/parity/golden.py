@@ -115,9 +115,7 @@ class Golden:
             chw = array.reshape(-1, channels, side, side)
             return chw.transpose(2, 3, 1, 0).reshape(-1, array.shape[0])
         if path.startswith("decoder/transition"):
-            channels = int(
-                self.arrays["arch/input_channels"]
-            )
+            channels = self.arch("encoder_widths")[-1]
             side = math.isqrt(array.shape[0] // channels)
             chw = array.reshape(channels, side, side, -1).transpose(3, 1, 2, 0)
             flat = chw.reshape(-1, array.shape[0])

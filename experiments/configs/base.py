@@ -1,0 +1,104 @@
+"""What every config of the paper has in common (method, section 5)."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from data_pipelines.specs import get_spec
+
+# The paper's columns; a rendered or differently made set of the same scenes takes its numbers.
+DATASETS = ("shapes3d", "mpi3d_complex", "falcor3d", "isaac3d")
+_LIKE = {
+    "shapes3d_rendered": "shapes3d",
+    "dsprites": "shapes3d",
+    "dsprites_rendered": "shapes3d",
+    "mpi3d_toy": "mpi3d_complex",
+    "mpi3d_realistic": "mpi3d_complex",
+    "mpi3d_real": "mpi3d_complex",
+    "cars3d": "shapes3d",
+    "smallnorb": "shapes3d",
+}
+
+
+def pick(dataset: str, values: dict[str, float]) -> float:
+    """Returns the paper's hyperparameter for a dataset, or for the paper's set most like it.
+
+    Raises:
+        UserError: no such dataset.
+    """
+    get_spec(dataset)
+    return values[_LIKE.get(dataset, dataset)]
+
+
+def make_autoencoder_config(
+    name: str, dataset: str, *, weights: dict[str, float], weight_decay: float = 0.0
+) -> ConfigDict:
+    """Returns the paper's training of an autoencoder at paper scale."""
+    return _make_config(
+        name,
+        dataset,
+        weights={"reconstruction": 1.0, **weights},
+        objective={},
+        optimizer={"learning_rate": 1e-3, "weight_decay": weight_decay, "b1": 0.9, "b2": 0.999},
+        batch_size=128,
+    )
+
+
+def make_gan_config(
+    name: str, dataset: str, *, weights: dict[str, float], weight_decay: float = 0.0
+) -> ConfigDict:
+    """Returns the paper's training of an InfoGAN at paper scale."""
+    return _make_config(
+        name,
+        dataset,
+        weights={"value": 1.0, "gradient": 10.0, "latent": 200.0, **weights},
+        objective={"generator_every": 5},
+        optimizer={"learning_rate": 2e-4, "weight_decay": weight_decay, "b1": 0.0, "b2": 0.9},
+        batch_size=64,
+    )
+
+
+def _make_config(
+    name: str,
+    dataset: str,
+    *,
+    weights: dict[str, float],
+    objective: dict[str, Any],
+    optimizer: dict[str, float],
+    batch_size: int,
+) -> ConfigDict:
+    get_spec(dataset)
+    return ConfigDict(
+        {
+            "arm": name,  # the row of a results table
+            "seed": 0,  # of the model; the data order has its own
+            "num_steps": 200_000,
+            "batch_size": batch_size,  # global, over all devices of all processes
+            "checkpoint_every": 5_000,
+            "log_every": 100,
+            "compute_dtype": "float32",
+            "data": {
+                "name": dataset,
+                "image_size": 64,
+                "data_dir": "~/tensorflow_datasets",
+                "protocol": "heldout",
+                "split_seed": 0,
+                "order_seed": 0,
+                "num_heldout": 10_000,
+                "render_in_step": True,  # rendered datasets only
+            },
+            "model": {
+                "name": name,
+                "latents_per_source": 2,
+                "encoder": {"name": "image"},
+                "decoder": {"name": "style_image"},
+                "latents": {},
+            },
+            "objective": objective,
+            "weights": weights,
+            "optimizer": {**optimizer, "eps": 1e-8, "clip": 1.0},
+            "eval": {"metrics": ("infomec",), "batch_size": 256},
+            "mesh": {"data": -1},
+            "profile": {"steps": ()},
+        }
+    )

@@ -1,0 +1,31 @@
+"""Prints the worst error of each kind for golden files: `python -m tests.parity FILE.npz ...`."""
+
+import argparse
+import sys
+
+from tests.parity.check import check
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.parity", description=__doc__)
+    parser.add_argument("files", nargs="+", metavar="FILE.npz")
+    parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
+    args = parser.parse_args()
+    failed = 0
+    for path in args.files:
+        try:
+            report = check(path, args.dtype)
+        except (OSError, KeyError, ValueError) as error:
+            print(f"error: {path} is not a golden file: {error}", file=sys.stderr)
+            return 2
+        print(f"{path} ({args.dtype})")
+        for kind in report.kinds.values():
+            name, error = kind.worst
+            verdict = "ok" if kind.passed else "FAILED"
+            print(f"  {kind.name:22} {error:9.2e} {kind.unit:18} at {name}: {verdict}")
+            failed += not kind.passed
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
