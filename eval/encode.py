@@ -1,0 +1,74 @@
+"""Held-out images through a model: their latents, and how well they are reconstructed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from data_pipelines.from_config import make_prepare
+from data_pipelines.pipeline import make_eval_batches
+from eval.restored import RestoredRun
+from qlae.training.state import Params
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What a checkpoint makes of the evaluation images.
+
+    Attributes:
+        sources_NxS: int32 classes.
+        latents_NxZ: int32 indices of discrete latents, float32 values of continuous ones.
+        psnr_N: float32, decibels.
+    """
+
+    sources_NxS: np.ndarray
+    latents_NxZ: np.ndarray
+    psnr_N: np.ndarray
+
+
+def make_encoder(run: RestoredRun) -> Callable[[Params], Encoding]:
+    """Returns the function that encodes all evaluation images with given parameters.
+
+    Batches are split over the mesh, the last padded under a mask; the parameters are not donated.
+    """
+    prepare = make_prepare(run.dataset)
+
+    def encode_batch(params: Params, batch: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
+        model = run.program.merge(params)
+        image = prepare(batch)
+        codes = model.encode(image)
+        decoded = jax.nn.sigmoid(model.decode(codes.z_hat).astype(jnp.float32))
+        return codes.latents, compute_psnr(image, decoded), batch["mask"]
+
+    jitted = jax.jit(encode_batch, out_shardings=run.sharding.replicated)
+
+    indices = run.split.eval_indices
+
+    def encode(params: Params) -> Encoding:
+        latents, psnr = [], []
+        for batch in make_eval_batches(
+            run.dataset,
+            indices,
+            batch_size=run.batch_size,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        ):
+            latents_b, psnr_b, mask_b = jitted(params, run.sharding.put_batch(batch))
+            mask = np.asarray(mask_b)
+            latents.append(np.asarray(latents_b)[mask])
+            psnr.append(np.asarray(psnr_b)[mask])
+        return Encoding(
+            sources_NxS=run.dataset.spec.sources_at(indices),
+            latents_NxZ=np.concatenate(latents),
+            psnr_N=np.concatenate(psnr),
+        )
+
+    return encode
+
+
+def compute_psnr(image_BxHxWxC: jax.Array, decoded_BxHxWxC: jax.Array) -> jax.Array:
+    """Returns the peak signal-to-noise ratio of each image, (B,) in dB, for values in [0, 1]."""
+    error_B = jnp.mean((image_BxHxWxC - decoded_BxHxWxC) ** 2, axis=(1, 2, 3))
+    return -10 * jnp.log10(jnp.maximum(error_B, 1e-10))

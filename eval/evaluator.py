@@ -1,0 +1,157 @@
+"""Scores the checkpoints of one run: numbers to a record, pictures to PNG, both to TensorBoard."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from absl import logging
+from etils import epath
+from matplotlib.figure import Figure
+from tensorboardX import SummaryWriter
+
+from eval import plots
+from eval.encode import Encoding, make_encoder
+from eval.metrics.infomec import find_active_latents
+from eval.metrics.information import compute_nmi
+from eval.metrics.registry import METRIC_VERSION, compute_metrics
+from eval.metrics.samples import make_samples
+from eval.pictures import Pictures, make_illustrator
+from eval.records import Record, record_path, write_record
+from eval.restored import RestoredRun
+from qlae.run_directory import get_config_id, get_versions
+from qlae.training.checkpoint import list_steps
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Which latent informs about which source: (S, Z) NMI, and (Z,) whether a latent is active."""
+
+    nmi_SxZ: np.ndarray
+    active_latents: np.ndarray
+
+
+class Evaluator:
+    """Evaluates one run; compiled functions are made once and serve all its checkpoints."""
+
+    def __init__(self, run: RestoredRun):
+        self.run = run
+
+    def list_pending(self) -> list[int]:
+        """Returns the steps that have a finalised checkpoint and no record yet, ascending."""
+        return [
+            step for step in list_steps(self.run.directory.path) if not self._record(step).exists()
+        ]
+
+    def score(self, step: int) -> Record:
+        """Scores one checkpoint. The record is written last: where it is, all else is too.
+
+        Raises:
+            UserError: the checkpoint cannot be read.
+        """
+        params = self.run.load(step)
+        encoding = self._encode(params)
+        discrete = self.run.abstract_model.latents.num_values is not None
+        scores, errors = compute_metrics(
+            self.run.config.eval.metrics,
+            encoding.sources_NxS,
+            encoding.latents_NxZ,
+            discrete=discrete,
+        )
+        structure = compute_structure(encoding, discrete)
+        record = self._make_record(step, encoding, scores, errors, structure)
+        self._publish(step, record, structure, self._illustrate(params, encoding))
+        write_record(self.run.directory.path, record)
+        return record
+
+    def close(self) -> None:
+        """Flushes TensorBoard."""
+        self._writer.close()
+
+    @functools.cached_property
+    def _encode(self):
+        return make_encoder(self.run)
+
+    @functools.cached_property
+    def _illustrate(self):
+        return make_illustrator(self.run)
+
+    @functools.cached_property
+    def _writer(self) -> SummaryWriter:
+        return SummaryWriter(str(self.run.directory.path / "logs" / "eval"))
+
+    def _record(self, step: int) -> epath.Path:
+        return record_path(
+            self.run.directory.path, self.run.split.protocol, step, METRIC_VERSION
+        )
+
+    def _make_record(
+        self,
+        step: int,
+        encoding: Encoding,
+        scores: dict[str, dict[str, float]],
+        errors: dict[str, str],
+        structure: Structure,
+    ) -> Record:
+        config = self.run.config
+        flat = {name: value for metric in scores.values() for name, value in metric.items()}
+        return Record(
+            model=config.arm,
+            dataset=config.data.name,
+            seed=config.seed,
+            protocol=self.run.split.protocol,
+            step=step,
+            metric_version=METRIC_VERSION,
+            num_samples=len(encoding.sources_NxS),
+            scores={**flat, "psnr": float(encoding.psnr_N.mean())},
+            errors=errors,
+            source_names=list(self.run.dataset.spec.source_names),
+            nmi_SxZ=structure.nmi_SxZ.tolist(),
+            active_latents=structure.active_latents.tolist(),
+            versions=get_versions(),
+            config_id=get_config_id(config),
+        )
+
+    def _publish(
+        self, step: int, record: Record, structure: Structure, pictures: Pictures
+    ) -> None:
+        directory = self._record(step).parent / f"step_{step:09d}"
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, value in record.scores.items():
+            self._writer.add_scalar(f"eval/{record.protocol}/{name}", value, step)
+        for name, figure in make_figures(record, structure, pictures).items():
+            (directory / f"{name}.png").write_bytes(plots.to_png(figure))
+            image = plots.to_array(figure)
+            self._writer.add_image(f"eval/{record.protocol}/{name}", image, step, dataformats="HWC")
+        self._writer.flush()
+        logging.info("step %d: pictures in %s", step, directory)
+
+
+def compute_structure(encoding: Encoding, discrete: bool) -> Structure:
+    """Returns the NMI of all sources and latents, for pictures and records."""
+    samples = make_samples(encoding.sources_NxS, encoding.latents_NxZ, discrete=discrete)
+    return Structure(compute_nmi(samples), find_active_latents(samples))
+
+
+def make_figures(record: Record, structure: Structure, pictures: Pictures) -> dict[str, Figure]:
+    """Returns the figures of one checkpoint by name."""
+    names = [name.replace("_", " ") for name in record.source_names]
+    labels = [
+        f"z{latent} {names[nmi_S.argmax()]} {nmi_S.max():.2f}" if active else f"z{latent} inactive"
+        for latent, (nmi_S, active) in enumerate(
+            zip(structure.nmi_SxZ.T, structure.active_latents, strict=True)
+        )
+    ]
+    title = f"{record.model} · {record.dataset} · {record.protocol} · step {record.step:,}"
+    figures: dict[str, Any] = {
+        "reconstructions": plots.plot_reconstructions(pictures.originals, pictures.reconstructions),
+        "traversals": plots.plot_traversals(
+            pictures.traversals, pictures.base_column, labels, structure.active_latents
+        ),
+        "nmi": plots.plot_nmi(
+            structure.nmi_SxZ, record.source_names, structure.active_latents, title
+        ),
+    }
+    if pictures.samples is not None:
+        figures["samples"] = plots.plot_samples(pictures.samples)
+    return figures
