@@ -1,0 +1,126 @@
+"""A cloud played on this machine: a `gcloud` whose workers are directories, an `xpk`, a `kubectl`.
+
+Remote commands really run, each worker in a home directory of its own, with a `python3.11` that
+plays the trainer: what the launcher sends to its workers is executed, not only recorded.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tpu_scripts import launch
+
+FAKES = pathlib.Path(__file__).parent / "fakes"
+QUICK = [
+    *("--poll_seconds=0.1", "--backoff_seconds=0.05", "--max_backoff_seconds=0.2"),
+    *("--worker_timeout=1.5", "--provision_timeout=30", "--max_retries=3"),
+]
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config(dataset):
+    if dataset != "shapes3d":
+        raise ValueError(f"unknown dataset {dataset!r}: did you mean shapes3d?")
+    return ConfigDict({"data": {"dataset": dataset, "batch_size": 128}, "seed": 0})
+"""
+
+
+class Cloud:
+    """What is to happen in the fake cloud, and what was asked of it."""
+
+    def __init__(self, root: pathlib.Path):
+        self.root = root
+        (root / "machines").mkdir(parents=True)
+        self.play()
+
+    def play(self, **scenario) -> None:
+        """Sets the scenario; see `fakes/gcloud.py` for its keys."""
+        (self.root / "scenario.json").write_text(json.dumps(scenario))
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """Every command so far, the program's name first."""
+        path = self.root / "calls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def verbs(self, *names: str) -> list[str]:
+        """The calls' verbs in order, such as create, describe, ssh, scp, delete; only `names`."""
+        known = ("create", "describe", "ssh", "scp", "delete", "list", "logs")
+        verbs = [next((word for word in call if word in known), "?") for call in self.calls]
+        return [verb for verb in verbs if not names or verb in names]
+
+    @property
+    def machines(self) -> list[str]:
+        """Machines that exist now."""
+        return sorted(path.name for path in (self.root / "machines").iterdir())
+
+    def kill_all(self) -> None:
+        """Ends the trainers still playing."""
+        for pid in self.root.glob("machines/*/*/*/*.pid"):
+            with contextlib.suppress(ValueError, ProcessLookupError, PermissionError):
+                os.killpg(int(pid.read_text()), signal.SIGKILL)
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+    """The fake cloud, its programs first on PATH."""
+    root, binaries = tmp_path / "cloud", tmp_path / "bin"
+    binaries.mkdir()
+    for program in ("gcloud", "xpk", "kubectl", "python3.11"):
+        source = FAKES / f"{program.replace('.', '')}.py"
+        wrapper = binaries / program
+        line = shlex.join([sys.executable, "-IS", str(source)])
+        wrapper.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+        wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_CLOUD", str(root))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    cloud = Cloud(root)
+    yield cloud
+    cloud.kill_all()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A committed source directory, which is also the working directory."""
+    root = tmp_path / "source"
+    (root / "experiments/configs").mkdir(parents=True)
+    (root / "experiments/configs/tiny.py").write_text(CONFIG)
+    (root / "requirements.lock").write_text("")
+    git = ("git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com")
+    for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "start")):
+        subprocess.run([*git, *arguments], check=True)
+    monkeypatch.chdir(root)
+    for name in ("CLOUDSDK_CORE_PROJECT", "CLOUDSDK_COMPUTE_ZONE"):
+        monkeypatch.delenv(name, raising=False)
+    return root
+
+
+@pytest.fixture
+def flags():
+    """Flags of a good launch on one worker; later ones win."""
+    return [
+        *("--name=run", "--topology=v5e:1x1", "--project=my-project", "--zone=us-west4-a"),
+        "--config=experiments/configs/tiny.py:shapes3d",
+        *("--workdir=gs://bucket/runs/run", *QUICK),
+    ]
+
+
+@pytest.fixture
+def run(project, flags, capsys):
+    """Launches with further flags: returns (exit status, output, error lines)."""
+
+    def run(*more: str) -> tuple[int, str, str]:
+        status = launch.main([*flags, *more])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run

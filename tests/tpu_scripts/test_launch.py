@@ -1,0 +1,190 @@
+"""Mistakes are caught before anything is made; a dry run prints what a run would do."""
+
+import shlex
+
+import pytest
+
+from tpu_scripts import evaluate_beside
+from tpu_scripts.faults import Backoff, Fault, LaunchError, classify
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--topology=v5e:16x15"], "unknown topology 'v5e:16x15': did you mean v5e:16x16"),
+        (["--project="], "no project: pass --project=ID"),
+        (["--zone="], "no zone: pass --zone=us-west4-a"),
+        (["--project=My Project"], "is not a project id"),
+        (["--zone=us-west4"], "--zone='us-west4' is not a zone"),
+        (["--name=My_Run"], "--name='My_Run' is not a valid name"),
+        (["--name=" + "a" * 36], "is not a valid name"),  # Its evaluator's would be too long.
+        (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean experiments/configs/ti"),
+        (["--config=experiments/configs/tiny.py:shapes"], "unknown dataset 'shapes'"),
+        (["--config=../tiny.py:shapes3d"], "must be relative to the source directory"),
+        (["--config.data.batchsize=3"], "Did you mean"),
+        (["--config.data.batch_size=many"], "invalid literal for int()"),
+        (["--topology=v5e:16x16"], "global batch 128 does not divide over 256 chips"),
+        (["--config.data.batch_size=5", "--topology=v5e:2x2"], "batch 5 does not divide over 4"),
+        (["--workdir=/tmp/run", "--topology=v5e:4x4"], "a local path, but 4 hosts must share it"),
+        (["--workdir=/tmp/run"], "a machine that is deleted at the end"),
+        (["--workdir=/tmp/run", "--keep", "--evaluator=vm"], "needs --workdir=gs://bucket/path"),
+        (["--workdir=gs://"], "is not a path such as gs://bucket"),
+        (["--evaluator=v5e:4x4"], "has 4 workers, but evaluation needs one"),
+        (["--evaluator=vmm"], "unknown topology 'vmm'"),
+        (["--slices=0"], "argument --slices"),
+        (["--poll_seconds=-1"], "argument --poll_seconds"),
+        (["--provisioning=sport"], "invalid choice: 'sport'"),
+        (["--frobnicate=1"], "unknown flag '--frobnicate=1'"),
+        (["--config.seed", "3"], "unknown flag '--config.seed'"),
+        (["--commit=nowhere"], "--commit='nowhere' is not a commit"),
+        (["--cluster=c"], "--cluster is for --engine=xpk only"),
+        (["--engine=xpk"], "--engine=xpk needs --cluster=NAME"),
+        (["--engine=xpk", "--cluster=C"], "--cluster='C' is not a valid name"),
+        (["--engine=xpk", "--cluster=c", "--topology=v5e:2x2"], "too small for XPK"),
+        (["--engine=xpk", "--cluster=c", "--provisioning=spot"], "the cluster's matter"),
+        (
+            ["--engine=xpk", "--cluster=c", "--docker_image=a", "--base_docker_image=b"],
+            "not both",
+        ),
+    ],
+)
+def test_mistakes_make_nothing(cloud, run, more, words):
+    status, out, err = run(*more)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert cloud.calls == []
+
+
+def test_uncommitted_changes_are_not_left_behind_silently(cloud, run, project):
+    (project / "experiments/configs/new.py").write_text("")
+    status, _, err = run()
+    assert status == 2
+    assert "1 uncommitted changes (such as experiments/configs/new.py)" in err
+    status, _, err = run("--config=experiments/configs/new.py:shapes3d", "--allow_dirty")
+    assert status == 2
+    new = (project / "experiments/configs/tiny.py").read_text()
+    (project / "experiments/configs/new.py").write_text(new)
+    status, _, err = run("--config=experiments/configs/new.py:shapes3d", "--allow_dirty")
+    assert status == 2
+    assert "experiments/configs/new.py is not in commit" in err
+    assert cloud.calls == []
+
+
+def test_missing_program_is_named(cloud, run, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    status, _, err = run()
+    assert status == 2
+    assert err == "error: gcloud is not on PATH: install it first\n"
+
+
+def test_a_population_divides_the_chips_first(cloud, run, project):
+    config = project / "experiments/configs/tiny.py"
+    config.write_text(config.read_text().replace('"seed": 0', '"mesh": {"population": 64}'))
+    status, _, _ = run("--topology=v5e:16x16", "--allow_dirty", "--dry_run")
+    assert status == 0
+
+
+def test_dry_run_prints_the_exact_commands(cloud, run):
+    status, out, err = run(
+        *("--dry_run", "--topology=v5litepod-16", "--slices=2", "--provisioning=reserved"),
+        *("--evaluator=vm:n2-standard-4", "--ssh_flag=--tunnel-through-iap", "--keep"),
+    )
+    assert (status, err) == (0, "")
+    assert cloud.calls == []
+    assert (
+        "gcloud compute tpus queued-resources create run --project=my-project --zone=us-west4-a "
+        "--quiet --node-count=2 --node-prefix=run --accelerator-type=v5litepod-16 "
+        "--runtime-version=v2-alpha-tpuv5-lite "
+        "--scopes=https://www.googleapis.com/auth/cloud-platform --reserved\n" in out
+    )
+    assert "gcloud compute instances create run-eval --project=my-project" in out
+    assert "--machine-type=n2-standard-4" in out
+    assert out.count("--node=1 --worker=3 --command=true\n") == 1
+    assert "delete" not in out
+    assert "JAX_PLATFORMS=cpu" in out
+    ssh = [line for line in out.splitlines() if " ssh " in line]
+    assert all("--tunnel-through-iap" in line for line in ssh)
+
+
+def test_dry_run_is_what_a_run_does(cloud, run):
+    _, printed, _ = run("--dry_run")
+    status, _, _ = run()
+    assert status == 0
+    done = [shlex.join(call) for call in cloud.calls]
+    for call in dict.fromkeys(done):
+        assert call in printed
+
+
+def test_evaluator_runs_beside_and_is_deleted(cloud, run):
+    status, out, _ = run("--evaluator=vm")
+    assert status == 0
+    assert "[evaluate] eval.worker start 1 on run-eval:0/0 with cpu: ['--workdir=gs://bu" in out
+    assert "[evaluate] evaluate ended well" in out
+    assert cloud.machines == []
+    made = [call for call in cloud.calls if "create" in call]
+    assert [call[2] for call in made] == ["tpus", "instances"]
+
+
+def test_training_does_not_depend_on_the_evaluator(cloud, run):
+    cloud.play(evaluate=[0.1, 1], train=[[1.0, 0]])
+    status, out, _ = run("--evaluator=v5e:1x1")
+    assert status == 0
+    assert "warning: the evaluator ended, training goes on: evaluate failed with exit st" in out
+    assert "[train] train ended well" in out
+    assert cloud.machines == []
+
+
+def test_slow_evaluator_is_stopped_in_the_end(cloud, run):
+    cloud.play(evaluate=[60, 0])
+    status, out, _ = run("--evaluator=vm", "--evaluator_timeout=0.5")
+    assert status == 0
+    assert "up to 0.5 s more" in out
+    assert cloud.machines == []
+
+
+def test_failed_training_ends_the_evaluator(cloud, run):
+    cloud.play(train=[[0.1, 1]], evaluate=[60, 0])
+    status, _, _ = run("--evaluator=vm")
+    assert status == 1
+    assert cloud.machines == []
+
+
+def test_evaluate_beside_alone(cloud, project, flags, capsys):
+    kept = [flag for flag in flags if not flag.startswith(("--topology", "--config"))]
+    assert evaluate_beside.main(kept) == 0
+    out = capsys.readouterr().out
+    assert "eval.worker start 1 on run-eval:0/0" in out
+    assert cloud.machines == []
+    assert evaluate_beside.main([*kept, "--workdir=/tmp/run"]) == 2
+    assert "needs --workdir=gs://" in capsys.readouterr().err
+    assert evaluate_beside.main([*kept, "--dry_run", "--machine=v6e:1x1"]) == 0
+    assert "--accelerator-type=v6e-1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        ("Insufficient reserved capacity. Contact customer support [EID: 0x7adf503]", "CAPACITY"),
+        ("code: ZONE_RESOURCE_POOL_EXHAUSTED", "CAPACITY"),
+        ("Quota limit 'TPUV6E' has been exceeded. status: RESOURCE_EXHAUSTED", "QUOTA"),
+        ("Quota 'N2_CPUS' exceeded. Limit: 8.0 in region us-west4.", "QUOTA"),
+        ("You do not currently have an active account selected.", "PERMISSION"),
+        ("HttpError 503: The service is currently unavailable", "PASSING"),
+        ("Resource 'run' was not found", "ABSENT"),
+        ("something new", "UNKNOWN"),
+    ],
+)
+def test_faults_are_told_apart(message, fault):
+    assert classify(message) is Fault[fault]
+
+
+def test_backoff_doubles_to_its_limit_and_ends():
+    backoff = Backoff(first_seconds=1, limit_seconds=5, tries=5)
+    assert [backoff.next("x") for _ in range(4)] == [1, 2, 4, 5]
+    backoff.succeeded()
+    assert backoff.next("x") == 1
+    with pytest.raises(LaunchError, match="gave up after 5 retries: x"):
+        backoff.next("x")

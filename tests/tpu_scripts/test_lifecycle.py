@@ -1,0 +1,205 @@
+"""The queued resource's life against a cloud that refuses, preempts, half starts and is stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PERMISSION = (
+    "PERMISSION_DENIED: Permission 'tpu.queuedResources.create' denied on resource; "
+    "the caller does not have permission"
+)
+CAPACITY = 'There is no more capacity in the zone "us-west4-a"; you can try in another zone [8]'
+FOUR_WORKERS = ("--topology=v5e:4x4",)
+
+
+def test_success_follows_the_log_and_deletes(cloud, run):
+    status, out, err = run("--config.seed=3")
+    assert (status, err) == (0, "")
+    assert "[train] run is ACTIVE" in out
+    expected = (
+        "experiments.train start 1 on run:0/0 with tpu,cpu: ["
+        "'--config=experiments/configs/tiny.py:shapes3d', '--workdir=gs://bucket/runs/run', "
+        "'--config.seed=3']"
+    )
+    assert f"[train] {expected}" in out
+    assert "[train] train ended well" in out
+    assert cloud.verbs("create", "scp", "delete") == ["create", "scp", "delete"]
+    assert cloud.machines == []
+    assert not list(cloud.root.parent.glob("run-*.tar.gz"))
+
+
+def test_every_worker_of_every_slice_trains(cloud, run):
+    assert run(*FOUR_WORKERS, "--slices=2")[0] == 0
+    assert len(list(cloud.root.glob("starts-run:*"))) == 8
+
+
+def test_capacity_refusal_is_retried(cloud, run):
+    cloud.play(create=[CAPACITY, CAPACITY, None])
+    status, out, _ = run()
+    assert status == 0
+    assert cloud.verbs("create") == ["create"] * 3
+    assert "no capacity" in out
+    assert "(2 of 3)" in out
+
+
+def test_retries_are_bounded(cloud, run):
+    cloud.play(create=[CAPACITY])
+    status, _, err = run()
+    assert status == 1
+    assert err.startswith("error: gave up after 3 retries: run not created, no capacity")
+    assert err.count("\n") == 1
+    assert cloud.verbs("create") == ["create"] * 4
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (PERMISSION, "permission denied"),
+        ("RESOURCE_EXHAUSTED: Quota limit 'TPUV5sLitepod' has been exceeded. Limit: 0", "quota"),
+        ("INVALID_ARGUMENT: unknown accelerator type", "invalid request"),
+    ],
+)
+def test_refusals_that_are_final(cloud, run, error, word):
+    cloud.play(create=[error])
+    status, _, err = run()
+    assert status == 2
+    assert err.startswith("error: cannot create 'run': ")
+    assert word in err
+    assert err.count("\n") == 1
+    assert cloud.verbs("create", "delete") == ["create"]
+
+
+def test_no_permission_to_look_makes_nothing(cloud, run):
+    cloud.play(describe=PERMISSION)
+    status, _, err = run()
+    assert status == 2
+    assert "permission denied" in err
+    assert cloud.verbs() == ["describe"]
+
+
+def test_a_name_that_is_taken_is_left_alone(cloud, run):
+    (cloud.root / "machines/run/0-0").mkdir(parents=True)
+    (cloud.root / "machines/run/number").write_text("1")
+    status, _, err = run()
+    assert status == 2
+    assert "'run' exists already: choose another --name" in err
+    assert cloud.verbs() == ["describe"]
+    assert cloud.machines == ["run"]
+
+
+@pytest.mark.parametrize("state", ["SUSPENDED", "FAILED"])
+def test_lost_in_mid_run_is_made_again(cloud, run, state):
+    cloud.play(train=[[60, 0], [0.2, 0]], lost=[state, None])
+    status, out, _ = run("--provisioning=spot")
+    assert status == 0
+    assert f"run is {state}" in out
+    assert cloud.verbs("create", "delete") == ["create", "delete", "create", "delete"]
+    assert "start 2 on run:0/0" in out
+    assert all("--spot" in call for call in cloud.calls if "create" in call)
+
+
+def test_a_request_that_fails_for_good_is_not_repeated(cloud, run):
+    cloud.play(states=[["FAILED"]], reason=PERMISSION)
+    status, _, err = run()
+    assert status == 2
+    assert "permission denied" in err
+    assert cloud.verbs("create", "delete") == ["create", "delete"]
+
+
+def test_partial_start_is_mended(cloud, run):
+    cloud.play(deaf=[["0/2"]], train=[[1, 0]])
+    status, _, _ = run(*FOUR_WORKERS)
+    assert status == 0
+    assert (cloud.root / "starts-run:0-2").read_text() == "1"
+    assert (cloud.root / "starts-run:0-0").read_text() == "1"
+
+
+def test_workers_that_never_come_up_are_named(cloud, run):
+    cloud.play(dead=[["0/1", "1/3"]])
+    status, _, err = run(*FOUR_WORKERS, "--slices=2")
+    assert status == 1
+    expected = "2 of 8 workers of run never came up in 1.5 s (slice/worker): 0/1, 1/3"
+    assert err == f"error: {expected}\n"
+    assert cloud.machines == []
+
+
+def test_never_active_is_given_up(cloud, run):
+    cloud.play(states=[["WAITING_FOR_RESOURCES"]])
+    status, _, err = run("--provision_timeout=0.5")
+    assert status == 1
+    assert "still WAITING_FOR_RESOURCES after 0.5 s" in err
+    assert cloud.machines == []
+
+
+def test_a_mistake_found_on_the_workers_is_final(cloud, run):
+    cloud.play(train=[[0.1, 2]])
+    status, out, err = run(*FOUR_WORKERS)
+    assert status == 2
+    assert err == "error: train refused its configuration: see its error line above\n"
+    assert out.count("experiments.train leaves with 2") > 1  # Every worker reports.
+    assert cloud.verbs("create") == ["create"]
+
+
+def test_a_crash_is_final_and_reported(cloud, run):
+    cloud.play(train=[[0.1, 1]])
+    status, _, err = run()
+    assert status == 1
+    assert "failed with exit status 1" in err
+    assert cloud.verbs("create") == ["create"]
+
+
+def test_a_killed_job_is_started_again_in_place(cloud, run):
+    cloud.play(train=[[0.1, 143], [0.1, 0]])
+    status, out, _ = run()
+    assert status == 0
+    assert "train was killed (exit status 143)" in out
+    assert "start 2 on run:0/0" in out
+    assert cloud.verbs("create") == ["create"]
+
+
+def test_install_failure_tells_why(cloud, run):
+    cloud.play(install="hashes do not match")
+    status, _, err = run()
+    assert status == 1
+    assert "could not install from requirements.lock: ERROR: (gcloud) hashes do not match" in err
+    assert cloud.machines == []
+
+
+def test_undeletable_machine_is_named_with_its_command(cloud, run):
+    cloud.play(delete="internal error")
+    status, out, _ = run()
+    assert status == 0
+    assert "may still cost money" in out
+    assert "gcloud compute tpus queued-resources delete run --project=my-project" in out
+
+
+def test_keep_leaves_the_machine(cloud, run):
+    assert run("--keep")[0] == 0
+    assert cloud.machines == ["run"]
+
+
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_deletes(cloud, project, flags, kind, status):
+    cloud.play(train=[[60, 0]])
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tpu_scripts.launch", *flags],
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "experiments.train start" in line:
+            break
+    process.send_signal(kind)
+    time.sleep(0.05)
+    process.send_signal(kind)  # Impatience does not leave the machine behind.
+    out = process.stdout.read()
+    assert process.wait(timeout=20) == status
+    assert "deleting run" in out
+    assert cloud.machines == []

@@ -1,0 +1,117 @@
+"""The GKE path against a fake xpk and kubectl."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+XPK = ("--engine=xpk", "--cluster=pool", "--topology=v5e:4x4")
+
+
+def test_success_follows_the_workload(cloud, run):
+    cloud.play(log=["step 1", "step 2", "EXIT_CODE=0"])
+    status, out, err = run(*XPK, "--slices=2", "--config.seed=3")
+    assert (status, err) == (0, "")
+    assert out.count("[train] step 1\n") == 1  # Told once, though the log was read twice.
+    assert "[train] train ended well" in out
+    create = next(call for call in cloud.calls if "create" in call)
+    assert create[:4] == ["xpk", "workload", "create", "--workload=run"]
+    assert {"--cluster=pool", "--project=my-project", "--zone=us-west4-a"} <= set(create)
+    assert {"--tpu-type=v5litepod-16", "--num-slices=2", "--max-restarts=3"} <= set(create)
+    assert "--base-docker-image=python:3.11" in create
+    assert create[-1] == (
+        "--command=pip install --quiet --require-hashes -r requirements.lock && exec env "
+        "JAX_PLATFORMS=tpu,cpu python -m experiments.train "
+        "--config=experiments/configs/tiny.py:shapes3d --workdir=gs://bucket/runs/run "
+        "--config.seed=3"
+    )
+    assert "delete" not in cloud.verbs()
+    assert not list(cloud.root.parent.glob("run-*"))
+
+
+def test_ready_image_needs_no_installation(cloud, run):
+    status, out, _ = run(*XPK, "--docker_image=example/qlae:1", "--dry_run")
+    assert status == 0
+    assert "--docker-image=example/qlae:1" in out
+    assert "--script-dir" not in out
+    assert "pip install" not in out
+    assert cloud.calls == []
+
+
+def test_a_restarted_pod_tells_a_new_log(cloud, run):
+    cloud.play(log=["[pod/a/x] step 1", "[pod/b/x] step 1", "[pod/b/x] EXIT_CODE=0"])
+    status, out, _ = run(*XPK)
+    assert status == 0
+    assert out.count("[train] step 1\n") == 2
+
+
+def test_permission_denied_is_final(cloud, run):
+    cloud.play(xpk_list="Error 403: the caller does not have permission container.clusters.get")
+    status, _, err = run(*XPK)
+    assert status == 2
+    assert "permission denied" in err
+    assert cloud.verbs() == ["list"]
+
+
+def test_a_name_that_is_taken_is_left_alone(cloud, run):
+    cloud.play(workloads=["run", "run-2"])
+    status, _, err = run(*XPK)
+    assert status == 2
+    assert "'run' exists already" in err
+    assert cloud.verbs("create", "delete") == []
+
+
+def test_refused_workload_is_final(cloud, run):
+    cloud.play(xpk_create="v5litepod-16 is not available in cluster pool")
+    status, _, err = run(*XPK)
+    assert status == 1
+    assert "is not available in cluster pool" in err
+    assert cloud.verbs("create") == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [(2, 2, "train refused its configuration"), (1, 1, "exit status of train: 1")],
+)
+def test_failed_workload(cloud, run, code, status, words):
+    cloud.play(wait=[125], log=["error: something", f"EXIT_CODE={code}"])
+    got, _, err = run(*XPK)
+    assert got == status
+    assert words in err
+
+
+def test_broken_wait_is_asked_again(cloud, run):
+    cloud.play(wait=[1, 0])
+    status, out, _ = run(*XPK)
+    assert status == 0
+    assert "asking again" in out
+
+
+def test_evaluator_as_its_own_workload(cloud, run):
+    status, out, _ = run(*XPK, "--topology=v6e:4x4", "--evaluator=v6e:1x1")
+    assert status == 0
+    made = [call for call in cloud.calls if "create" in call]
+    assert [call[3] for call in made] == ["--workload=run", "--workload=run-eval"]
+    assert "--tpu-type=v6e-1" in made[1]
+    assert "[evaluate] evaluate ended well" in out
+
+
+def test_interrupt_deletes_the_workload(cloud, project, flags):
+    cloud.play(wait_seconds=60)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tpu_scripts.launch", *flags, *XPK],
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "step 1" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    assert "deleting workload run" in process.stdout.read()
+    assert process.wait(timeout=20) == 130
+    assert cloud.verbs("create", "delete") == ["create", "delete"]

@@ -1,0 +1,145 @@
+"""What can be wrong before anything is made: names, places, files, configs, batches, commits."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from tpu_scripts.errors import UserError, make_unknown_name_error
+from tpu_scripts.topologies import Topology
+
+_LONGEST_NAME = 40  # XPK's limit; a slice or pod of that name gets a suffix.
+_CONFIGS = "experiments/configs"
+
+
+def check_name(name: str, flag: str = "--name") -> None:
+    """Raises `UserError` unless `name` is one that Google Cloud and Kubernetes both take."""
+    if not re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name) or len(name) > _LONGEST_NAME:
+        raise UserError(
+            f"{flag}={name!r} is not a valid name: use at most {_LONGEST_NAME} lower-case letters, "
+            "digits and dashes, beginning with a letter and not ending with a dash"
+        )
+
+
+def check_place(project: str | None, zone: str | None) -> None:
+    """Raises `UserError` for a missing or malformed project or zone."""
+    if not project:
+        raise UserError("no project: pass --project=ID or set CLOUDSDK_CORE_PROJECT")
+    if not zone:
+        raise UserError("no zone: pass --zone=us-west4-a or set CLOUDSDK_COMPUTE_ZONE")
+    if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]", project):
+        raise UserError(f"--project={project!r} is not a project id: give the id, not the title")
+    if not re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", zone):
+        raise UserError(f"--zone={zone!r} is not a zone: expected one such as us-west4-a")
+
+
+def check_workdir(workdir: str, hosts: int, keep: bool) -> None:
+    """Raises `UserError` for a run directory that is not shared by all hosts, or dies with them."""
+    if re.fullmatch(r"gs://[a-z0-9][-_.a-z0-9]{1,220}[a-z0-9](/.*)?", workdir):
+        return
+    if workdir.startswith("gs:"):
+        raise UserError(f"--workdir={workdir!r} is not a path such as gs://bucket/runs/name")
+    if hosts > 1:
+        raise UserError(
+            f"--workdir={workdir!r} is a local path, but {hosts} hosts must share it: "
+            "use gs://bucket/path"
+        )
+    if not keep:
+        raise UserError(
+            f"--workdir={workdir!r} is a local path of a machine that is deleted at the end: "
+            "use gs://bucket/path, or pass --keep"
+        )
+
+
+def check_tools(*names: str) -> None:
+    """Raises `UserError` for a program that is not installed here."""
+    for name in names:
+        if shutil.which(name) is None:
+            raise UserError(f"{name} is not on PATH: install it first")
+
+
+def load_config(root: pathlib.Path, config: str, overrides: tuple[str, ...]) -> ConfigDict:
+    """Reads `file.py:argument` with its overrides just as the trainer will.
+
+    Args:
+      root: the source directory; `config` is relative to it.
+      overrides: `--config.KEY=VALUE` each.
+
+    Raises:
+      UserError: no such file, an argument (dataset) or key it does not know, a value of a wrong
+        type.
+    """
+    path, _, _ = config.partition(":")
+    if pathlib.PurePath(path).is_absolute() or ".." in pathlib.PurePath(path).parts:
+        raise UserError(f"--config={config!r} must be relative to the source directory {root}")
+    if not (root / path).is_file():
+        known = sorted(f"{_CONFIGS}/{file.name}" for file in (root / _CONFIGS).glob("[!_]*.py"))
+        raise make_unknown_name_error("config file", path, known)
+    values = flags.FlagValues()
+    arguments = ["launch", f"--config={root / config}", *overrides]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
+    try:
+        values(arguments)
+        return values.config
+    except Exception as error:  # Whatever a config file raises is a mistake in it or for it.
+        # A fault in the file comes as a traceback in a message; its last line is the fault.
+        line = str(error).strip().splitlines()[-1]
+        line = re.sub(r"^[\w.]+(Error|Exception): ", "", line)
+        raise UserError(f"--config={config!r} does not load: {line}") from error
+
+
+def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
+    """Raises `UserError` when the global batch does not divide over the devices."""
+    batch_size = config.data.batch_size
+    chips = topology.chips * slices
+    members = _count_members(config)
+    if members > 1 and chips % members:
+        raise UserError(
+            f"{chips} chips do not divide into {members} members of the population axis: "
+            "change config.mesh.population or the topology"
+        )
+    share = max(1, chips // members)
+    if batch_size % share:
+        largest = max(n for n in range(1, share + 1) if batch_size % n == 0 and share % n == 0)
+        raise UserError(
+            f"global batch {batch_size} does not divide over {share} chips ({slices} x "
+            f"{topology.name}): set --config.data.batch_size to a multiple of {share}, take "
+            f"{largest} chips, or train a population (--config.population.seeds)"
+        )
+
+
+def _count_members(config: ConfigDict) -> int:
+    """Devices along the mesh's population axis."""
+    return int(config.get("mesh", {}).get("population", 1) or 1)
+
+
+def resolve_commit(root: pathlib.Path, commit: str, allow_dirty: bool) -> str:
+    """Returns the full id of the commit to ship.
+
+    Raises:
+      UserError: not a git checkout, no such commit, or changes that would be left behind.
+    """
+    found = _git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+    if found.returncode != 0:
+        raise UserError(f"--commit={commit!r} is not a commit of {root}: give a commit or a branch")
+    dirty = _git(root, "status", "--porcelain").stdout.splitlines()
+    if dirty and not allow_dirty:
+        raise UserError(
+            f"{len(dirty)} uncommitted changes (such as {dirty[0][3:]}) would not reach the "
+            f"workers: commit them, or pass --allow_dirty to run {commit} without them"
+        )
+    return found.stdout.strip()
+
+
+def check_shipped(root: pathlib.Path, commit: str, path: str) -> None:
+    """Raises `UserError` for a file that the commit does not hold."""
+    if _git(root, "cat-file", "-e", f"{commit}:{path}").returncode != 0:
+        raise UserError(f"{path} is not in commit {commit[:12]}: commit it first")
+
+
+def _git(root: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ("git", "-C", str(root), *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False)

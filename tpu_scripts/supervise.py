@@ -1,0 +1,171 @@
+"""A launch from first command to last: training, the evaluator beside it, and interrupts."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from tpu_scripts.errors import LaunchError, UserError
+from tpu_scripts.faults import make_final_error
+from tpu_scripts.lifecycle import Lifecycle, Patience, Say
+from tpu_scripts.plan import Plan, format_phases
+from tpu_scripts.shell import Command, Shell, Stopped, quote
+from tpu_scripts.xpk import Workload, XpkPlan
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """What is to be run, as data: the source packed once, then up to two plans side by side."""
+
+    pack: Command
+    archive: str
+    train: Plan | XpkPlan | None
+    evaluator: Plan | XpkPlan | None
+    keep: bool = False
+
+
+def format_launch(launch: Launch) -> str:
+    """Every command of the launch as one shell script."""
+    parts = [f"# pack the source\n{quote(launch.pack)}"]
+    for title, plan in (("train", launch.train), ("evaluate beside", launch.evaluator)):
+        if plan is not None:
+            parts.append(f"# === {title} ===\n{format_phases(plan.phases(launch.keep))}")
+    return "\n\n".join(parts)
+
+
+class Interrupt:
+    """Turns SIGINT, SIGTERM and SIGHUP into a request to stop that lets deletions finish."""
+
+    def __init__(self, stops: list[threading.Event]):
+        self._stops = stops
+        self.signal_number: int | None = None
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator["Interrupt"]:
+        """Listens while the block runs; only in the main thread."""
+        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {kind: signal.signal(kind, self._handle) for kind in kinds}
+        try:
+            yield self
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        first = self.signal_number is None
+        self.signal_number = self.signal_number or number
+        print("stopping: what was made is being deleted" if first else "still deleting", flush=True)
+        for stop in self._stops:
+            stop.set()
+
+
+def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> None:
+    """Runs a launch to its end and deletes what it made, however it ends.
+
+    Args:
+      evaluator_seconds: how long the evaluator may go on once training has ended well.
+
+    Raises:
+      UserError, LaunchError: training (or the evaluator, when it runs alone) failed.
+      Stopped: interrupted; the signal's number is its first argument.
+    """
+    stop, evaluator_stop = threading.Event(), threading.Event()
+    with Interrupt([stop, evaluator_stop]).watch() as interrupt:
+        try:
+            shell = Shell(stop, patience.command)
+            packed = shell.run(launch.pack)
+            if not packed.ok:
+                raise make_final_error("cannot pack the source", packed.stderr)
+            evaluator_shell = Shell(evaluator_stop, patience.command)
+            evaluator = _make_runner(launch.evaluator, evaluator_shell, patience, launch.keep)
+            train = _make_runner(launch.train, shell, patience, launch.keep)
+            if train is None:
+                assert evaluator is not None
+                evaluator.run()
+                return
+            with _evaluate_beside(evaluator, train.started, evaluator_stop, evaluator_seconds):
+                train.run()
+        except Stopped:
+            raise Stopped(interrupt.signal_number) from None
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(launch.archive)
+            shutil.rmtree(launch.archive.removesuffix(".tar.gz"), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _evaluate_beside(
+    evaluator: Lifecycle | Workload | None,
+    train_started: threading.Event,
+    stop: threading.Event,
+    seconds: float,
+) -> Iterator[None]:
+    """Runs the evaluator in a thread once training has started; its faults never end training."""
+    if evaluator is None:
+        yield
+        return
+
+    def evaluate() -> None:
+        while not train_started.wait(0.1):
+            if stop.is_set():
+                return
+        try:
+            evaluator.run()
+        except Stopped:
+            pass
+        except (UserError, LaunchError) as error:
+            evaluator.say(
+                f"warning: the evaluator ended, training goes on: {error}; evaluate later with "
+                "python -m tpu_scripts.evaluate_beside"
+            )
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    try:
+        yield
+        evaluator.say(f"training has ended: up to {seconds:g} s more for the last checkpoints")
+        thread.join(seconds)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _make_runner(
+    plan: Plan | XpkPlan | None, shell: Shell, patience: Patience, keep: bool
+) -> Lifecycle | Workload | None:
+    if plan is None:
+        return None
+    say = _make_say(plan.job.name)
+    if isinstance(plan, XpkPlan):
+        return Workload(plan, shell, patience, say=say, keep=keep)
+    return Lifecycle(plan, shell, patience, say=say, keep=keep)
+
+
+def _make_say(name: str) -> Say:
+    def say(text: str) -> None:
+        lines = "".join(f"[{name}] {line}\n" for line in text.splitlines())
+        print(lines, end="", flush=True)
+
+    return say
+
+
+def run_main(main: Callable[[], None]) -> int:
+    """Runs an entry point; returns its exit status, with one error line instead of a traceback."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except LaunchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        number = stopped.args[0] if stopped.args else signal.SIGINT
+        return 128 + (number or signal.SIGINT)
+    return 0
