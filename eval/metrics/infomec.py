@@ -5,14 +5,13 @@ section 4 (arXiv 2305.18378).
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
 from eval.metrics import information, logistic
-from eval.metrics.samples import Samples, make_samples
+from eval.metrics.samples import Samples, halve_rows, make_samples
+from eval.metrics.threads import one_thread
 
 # A continuous latent is active when its range exceeds this fraction of the largest range.
 ACTIVE_FRACTION = 1 / 20
@@ -118,9 +117,11 @@ def compute_infomec(
     relevant = nmi_SxZ[np.ix_(varying_S, active_Z)]
     infom_Z = _spread(_concentration(relevant.T), active_Z)
     infoc_S = _spread(_concentration(relevant), varying_S)
-    with _controller().limit(limits=1, user_api="blas"):
+    with one_thread():
         infoe_S = _compute_explicitness(samples, *_whole(samples))
-        infoe_heldout_S = _compute_explicitness(samples, *_halves(samples)) if heldout else None
+        infoe_heldout_S = (
+            _compute_explicitness(samples, *halve_rows(samples.num_samples)) if heldout else None
+        )
     return InfoMEC(
         infom=_mean(infom_Z),
         infoe=_mean(infoe_S),
@@ -201,16 +202,6 @@ def _whole(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     return rows, rows
 
 
-def _halves(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to fit on and other rows to score, always the same ones for the same N.
-
-    Shuffled, because samples often come in the order of their sources.
-    """
-    rows = np.random.Generator(np.random.PCG64(0)).permutation(samples.num_samples)
-    middle = (samples.num_samples + 1) // 2
-    return np.sort(rows[:middle]), np.sort(rows[middle:])
-
-
 def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     """`values` at the true places of `where`, NaN elsewhere."""
     spread = np.full(len(where), np.nan)
@@ -222,12 +213,6 @@ def _mean(values: np.ndarray) -> float:
     """Mean over what is not NaN; 0 over nothing."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else 0.0
-
-
-@functools.cache
-def _controller() -> threadpoolctl.ThreadpoolController:
-    """The linear algebra libraries of this process; finding them takes milliseconds."""
-    return threadpoolctl.ThreadpoolController()
 
 
 def _describe(discrete: bool, num_neighbors: int) -> dict[str, str]:

@@ -2,13 +2,19 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
 
+from eval.metrics.beta_vae import compute_beta_vae
+from eval.metrics.dci import compute_dci, compute_dci_forest
 from eval.metrics.errors import UserError
+from eval.metrics.factor_vae import compute_factor_vae
 from eval.metrics.infomec import compute_infomec
+from eval.metrics.mig import compute_mig
+from eval.metrics.modularity import compute_modularity
+from eval.metrics.sap import compute_sap
 
 # Raised whenever a change moves a number: results of different versions are never averaged.
 METRIC_VERSION = "1"
@@ -32,17 +38,41 @@ class Metric:
     function: MetricFunction
 
 
-def _infomec(
-    sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool, seed: int = 0
-) -> dict[str, float]:
-    del seed
+def _infomec(sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool) -> dict:
     return compute_infomec(sources_NxS, latents_NxZ, discrete=discrete).scores()
+
+
+def _drawing_nothing(compute: Callable[..., dict[str, float]]) -> MetricFunction:
+    """A metric without randomness, under the signature of all others."""
+
+    def score(
+        sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool, seed: int = 0
+    ) -> dict[str, float]:
+        del seed
+        return compute(sources_NxS, latents_NxZ, discrete=discrete)
+
+    return score
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("infomec", "InfoM, InfoE, InfoC (Hsu et al., 2023), InfoE also held out", _infomec),
+        Metric(
+            "infomec",
+            "InfoM, InfoE, InfoC; InfoE also held out (Hsu et al., 2023)",
+            _drawing_nothing(_infomec),
+        ),
+        Metric("dci", "DCI by gradient boosting (Eastwood and Williams, 2018); slow", compute_dci),
+        Metric("dci_forest", "DCI by random forests; fast", compute_dci_forest),
+        Metric("mig", "mutual information gap (Chen et al., 2018)", _drawing_nothing(compute_mig)),
+        Metric("sap", "separated attribute predictability (Kumar et al., 2018)", compute_sap),
+        Metric(
+            "modularity",
+            "modularity (Ridgeway and Mozer, 2018)",
+            _drawing_nothing(compute_modularity),
+        ),
+        Metric("factor_vae", "FactorVAE score (Kim and Mnih, 2018)", compute_factor_vae),
+        Metric("beta_vae", "BetaVAE score (Higgins et al., 2017)", compute_beta_vae),
     )
 }
 

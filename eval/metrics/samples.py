@@ -75,6 +75,43 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
     return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete)
 
 
+def drop_constant_sources(samples: Samples) -> Samples:
+    """The same samples without the sources that never vary; at least one is left."""
+    varying_S = samples.varying_sources
+    return dataclasses.replace(
+        samples,
+        sources_NxS=samples.sources_NxS[:, varying_S],
+        num_classes=tuple(num for num in samples.num_classes if num > 1),
+    )
+
+
+def make_binned(samples: Samples, num_bins: int = 20) -> Samples:
+    """The same samples with continuous latents cut into bins of equal width, as codes.
+
+    20 bins by latent are the convention of Locatello et al. (ICML 2019) for MIG and modularity.
+    Latents that are codes stay as they are.
+    """
+    if samples.discrete:
+        return samples
+    unit_NxZ = standardise(samples.latents_NxZ)
+    low_Z = unit_NxZ.min(axis=0)
+    extent_Z = unit_NxZ.max(axis=0) - low_Z
+    scale_Z = np.divide(num_bins, extent_Z, out=np.zeros_like(extent_Z), where=extent_Z > 0)
+    bins_NxZ = np.minimum((unit_NxZ - low_Z) * scale_Z, num_bins - 1).astype(np.int64)
+    codes_NxZ, num_codes = _relabel(bins_NxZ)
+    return dataclasses.replace(samples, latents_NxZ=codes_NxZ, num_codes=num_codes, discrete=True)
+
+
+def halve_rows(num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to fit on and other rows to score, always the same ones for the same N.
+
+    Shuffled, because samples often come in the order of their sources; ascending within each half.
+    """
+    rows = np.random.Generator(np.random.PCG64(0)).permutation(num_samples)
+    middle = (num_samples + 1) // 2
+    return np.sort(rows[:middle]), np.sort(rows[middle:])
+
+
 def standardise(values_NxZ: np.ndarray) -> np.ndarray:
     """Zero mean and unit (population) variance by column; a column that never varies becomes 0."""
     # Halves and a unit scale keep ranges and squares of huge or tiny values inside float64.

@@ -1,4 +1,4 @@
-"""How every benchmark measures and writes down its figures: the machine, medians, JSON, Markdown."""
+"""How benchmarks measure and write down figures: machine, medians, JSON and Markdown."""
 
 import datetime
 import importlib.metadata
