@@ -8,6 +8,7 @@ import subprocess
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from experiments.cli import check_config_flags
 from tpu_scripts.errors import UserError, make_unknown_name_error
 from tpu_scripts.topologies import Topology
 
@@ -54,6 +55,16 @@ def check_workdir(workdir: str, hosts: int, keep: bool) -> None:
         )
 
 
+def check_remote_workdir(workdir: str) -> None:
+    """Raises `UserError` for a run directory that an evaluator elsewhere could not read."""
+    if not workdir.startswith("gs://"):
+        raise UserError(
+            f"--workdir={workdir!r} is a local path, which an evaluator on its own machine cannot "
+            "read: use gs://bucket/path"
+        )
+    check_workdir(workdir, hosts=1, keep=False)
+
+
 def check_tools(*names: str) -> None:
     """Raises `UserError` for a program that is not installed here."""
     for name in names:
@@ -79,41 +90,34 @@ def load_config(root: pathlib.Path, config: str, overrides: tuple[str, ...]) -> 
         known = sorted(f"{_CONFIGS}/{file.name}" for file in (root / _CONFIGS).glob("[!_]*.py"))
         raise make_unknown_name_error("config file", path, known)
     values = flags.FlagValues()
-    arguments = ["launch", f"--config={root / config}", *overrides]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
+    arguments = [f"--config={root / config}", *overrides]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["launch", *arguments])
     try:
-        values(arguments)
+        check_config_flags(arguments)
+        values(["launch", *arguments])
         return values.config
     except Exception as error:  # Whatever a config file raises is a mistake in it or for it.
-        # A fault in the file comes as a traceback in a message; its last line is the fault.
-        line = str(error).strip().splitlines()[-1]
-        line = re.sub(r"^[\w.]+(Error|Exception): ", "", line)
-        raise UserError(f"--config={config!r} does not load: {line}") from error
+        line = " ".join(str(error).split())
+        raise UserError(f"--config={config} does not load: {line}") from error
 
 
 def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
-    """Raises `UserError` when the global batch does not divide over the devices."""
-    batch_size = config.data.batch_size
-    chips = topology.chips * slices
-    members = _count_members(config)
-    if members > 1 and chips % members:
+    """Raises `UserError` when mesh and global batch do not divide over the devices."""
+    chips, batch_size, mesh = topology.chips * slices, config.batch_size, config.mesh
+    members = int(mesh.get("population", 1))
+    share = mesh.data if mesh.data != -1 else max(1, chips // members)
+    if share * members != chips:
         raise UserError(
-            f"{chips} chips do not divide into {members} members of the population axis: "
-            "change config.mesh.population or the topology"
+            f"a mesh of {members} x {share} (population x data) is not the {chips} chips of "
+            f"{slices} x {topology.name}: change config.mesh or the topology"
         )
-    share = max(1, chips // members)
     if batch_size % share:
-        largest = max(n for n in range(1, share + 1) if batch_size % n == 0 and share % n == 0)
+        fitting = max(n for n in range(1, share) if batch_size % n == 0 and share % n == 0)
         raise UserError(
             f"global batch {batch_size} does not divide over {share} chips ({slices} x "
-            f"{topology.name}): set --config.data.batch_size to a multiple of {share}, take "
-            f"{largest} chips, or train a population (--config.population.seeds)"
+            f"{topology.name}): set --config.batch_size to a multiple of {share}, take {fitting} "
+            "chips, or train a population"
         )
-
-
-def _count_members(config: ConfigDict) -> int:
-    """Devices along the mesh's population axis."""
-    return int(config.get("mesh", {}).get("population", 1) or 1)
 
 
 def resolve_commit(root: pathlib.Path, commit: str, allow_dirty: bool) -> str:

@@ -58,7 +58,6 @@ def add_shared_flags(parser: Parser) -> None:
         default=[],
         help="passed to every gcloud ssh and scp, such as --ssh_flag=--tunnel-through-iap",
     )
-    add("--workdir", required=True, help="gs://BUCKET/PATH of the run")
     add("--commit", default="HEAD", help="what is shipped to the workers")
     add("--allow_dirty", action="store_true", help="ship the commit without uncommitted changes")
     add("--keep", action="store_true", help="do not delete the machines at the end")

@@ -1,10 +1,10 @@
-"""Evaluates a run from a small machine of its own, made for it and deleted after it.
+"""Evaluates runs from a small machine of its own, made for it and deleted after it.
 
   python -m tpu_scripts.evaluate_beside --name=qlae-shapes3d --machine=vm \\
     --project=PROJECT --zone=us-west4-a --workdir=gs://BUCKET/runs/qlae-shapes3d
 
 The launcher does the same beside training with --evaluator; this is for runs launched without one,
-or whose evaluator was lost. It ends when the run has ended and every checkpoint has its record.
+or whose evaluator was lost. It ends when the runs have ended and every checkpoint has its record.
 """
 
 import pathlib
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = cli.Parser(description=__doc__ or "")
     cli.add_shared_flags(parser)
+    parser.add_argument("--workdir", required=True, action="append", help="repeat for more runs")
     parser.add_argument("--machine", default="vm", help="vm, vm:MACHINE_TYPE, or a topology")
 
     def evaluate() -> None:
@@ -32,12 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = f"{options.name}-eval"
         checks.check_name(name)
         place = cli.make_place(options)
-        if not options.workdir.startswith("gs://"):
-            raise UserError("an evaluator on its own machine needs --workdir=gs://bucket/path")
-        checks.check_workdir(options.workdir, hosts=1, keep=options.keep)
+        for workdir in options.workdir:
+            checks.check_remote_workdir(workdir)
         machine = make_evaluator(options.machine, name, place, options.provisioning)
         on_cpu = isinstance(machine, VirtualMachine)
-        job = make_evaluate_job(options.workdir, "cpu" if on_cpu else "tpu,cpu")
+        job = make_evaluate_job(tuple(options.workdir), "cpu" if on_cpu else "tpu,cpu")
         pack, archive, _ = cli.make_pack(options, pathlib.Path.cwd())
         launch = Launch(pack, archive, None, make_plan(machine, job, archive), options.keep)
         if options.dry_run:

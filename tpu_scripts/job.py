@@ -10,6 +10,7 @@ import shlex
 SOURCE_ARCHIVE = "qlae.tar.gz"
 DIRECTORY = "qlae"
 PYTHON = "python3.11"  # The lock is resolved for CPython 3.11.
+_WAIT_FOR_RUN_SECONDS = 3600
 EXIT_MARK = "[launch] exit status"
 
 # Unpacks the source and makes its environment from the lock.
@@ -17,10 +18,9 @@ INSTALL = f"""set -e
 mkdir -p {DIRECTORY}
 tar -xzf {SOURCE_ARCHIVE} -C {DIRECTORY}
 cd {DIRECTORY}
-if ! {PYTHON} -c 'import ensurepip' 2>/dev/null; then
-APT='sudo apt-get -qq -o DPkg::Lock::Timeout=600'
-$APT update
-$APT install -y {PYTHON} {PYTHON}-venv
+if ! {PYTHON} -c "import ensurepip" 2>/dev/null; then
+sudo apt-get -qq update
+sudo apt-get -qq -o DPkg::Lock::Timeout=600 install -y {PYTHON} {PYTHON}-venv
 fi
 {PYTHON} -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
@@ -106,7 +106,9 @@ def make_train_job(config: str, workdir: str, overrides: tuple[str, ...]) -> Job
     return Job("train", ("-m", "experiments.train", *flags), environment)
 
 
-def make_evaluate_job(workdir: str, platform: str) -> Job:
+def make_evaluate_job(workdirs: tuple[str, ...], platform: str) -> Job:
     """The side-car evaluator; `platform` ("cpu" or "tpu,cpu") is what JAX must use."""
-    arguments = ("-m", "eval.worker", f"--workdir={workdir}")
+    flags = tuple(f"--workdir={workdir}" for workdir in workdirs)
+    # Training may still be waiting for its machines when the evaluator comes up.
+    arguments = ("-m", "eval.worker", *flags, f"--wait={_WAIT_FOR_RUN_SECONDS}")
     return Job("evaluate", arguments, (("JAX_PLATFORMS", platform),))

@@ -34,6 +34,7 @@ def make_parser() -> cli.Parser:
     cli.add_shared_flags(parser)
     add = parser.add_argument
     add("--config", required=True, help="experiments/configs/FILE.py:DATASET; --config.KEY=VALUE")
+    add("--workdir", required=True, help="gs://BUCKET/PATH of the run")
     add("--topology", required=True, help="v5e:16x16, or its accelerator type v5litepod-256")
     add("--slices", type=cli.count, default=1, help="slices of that topology, trained as one")
     add("--runtime_version", help="TPU software; default: the generation's usual one")
@@ -58,8 +59,8 @@ def make_launch(arguments: Sequence[str], root: pathlib.Path) -> tuple[argparse.
     for name in (options.name, f"{options.name}-eval"):
         checks.check_name(name)
     checks.check_workdir(options.workdir, topology.hosts * options.slices, options.keep)
-    if options.evaluator != "none" and not options.workdir.startswith("gs://"):
-        raise UserError("an evaluator on its own machine needs --workdir=gs://bucket/path")
+    if options.evaluator != "none":
+        checks.check_remote_workdir(options.workdir)
     config = checks.load_config(root, options.config, overrides)
     checks.check_batch(config, topology, options.slices)
     _check_engine(options)
@@ -121,7 +122,7 @@ def _make_evaluator(
     name = f"{options.name}-eval"
     machine = make_evaluator(options.evaluator, name, place, options.provisioning)
     on_cpu = isinstance(machine, VirtualMachine)
-    job = make_evaluate_job(options.workdir, "cpu" if on_cpu else "tpu,cpu")
+    job = make_evaluate_job((options.workdir,), "cpu" if on_cpu else "tpu,cpu")
     if options.engine == "xpk" and isinstance(machine, QueuedResource):
         return _make_xpk(options, name, machine.topology, 1, job, archive)
     return make_plan(machine, job, archive)

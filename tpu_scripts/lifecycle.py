@@ -215,7 +215,7 @@ class Lifecycle:
             raise Lost(f"{job} was killed (exit status {status})", in_place=True)
         self.say(self.shell.run(self.plan.report).stdout.rstrip())
         if status == str(_USER_MISTAKE):
-            raise UserError(f"{job} refused its configuration: see its error line above")
+            raise UserError(f"{job} met a mistake (exit status 2): see its error line above")
         raise LaunchError(f"{job} failed with exit status {status}: see the end of its log above")
 
     # Looking, recovering, deleting.

@@ -17,8 +17,12 @@ PROVISIONING = ("on-demand", "spot", "reserved")
 
 # Checkpoints and records are written to gs://, which a VM's default scopes only read.
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# A machine that was taken away never closes its connections: notice within a minute.
-_KEEPALIVE = ("--ssh-flag=-oServerAliveInterval=15", "--ssh-flag=-oServerAliveCountMax=4")
+# A machine that was taken away neither closes nor refuses connections: notice within a minute.
+_KEEPALIVE = (
+    "--ssh-flag=-oConnectTimeout=20",
+    "--ssh-flag=-oServerAliveInterval=15",
+    "--ssh-flag=-oServerAliveCountMax=4",
+)
 
 
 class State(enum.Enum):

@@ -34,7 +34,7 @@ class Plan:
 
     def phases(self, keep: bool) -> list[Phase]:
         """The commands in order, under what they are for."""
-        workers = f"{len(self.probe)} worker{'s' if len(self.probe) > 1 else ''}"
+        workers = f"all workers ({len(self.probe)})"
         phases: list[Phase] = [
             (f"{self.name}: the name must be free", (self.describe,)),
             ("create, again after SUSPENDED, FAILED or lack of capacity", (self.create,)),
@@ -42,7 +42,7 @@ class Plan:
             (f"wait until {workers} answer", tuple(self.probe.values())),
             ("copy the source, install from the lock", (self.copy, self.install)),
             (f"start {self.job.name}", (self.start,)),
-            (f"see that {workers} run it", tuple(self.verify.values())),
+            (f"wait until {workers} run it", tuple(self.verify.values())),
             ("follow the log", (self.follow,)),
         ]
         if not keep:

@@ -48,7 +48,9 @@ class Interrupt:
     @contextlib.contextmanager
     def watch(self) -> Iterator["Interrupt"]:
         """Listens while the block runs; only in the main thread."""
-        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        kinds = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Else it runs under nohup.
+            kinds.append(signal.SIGHUP)
         before = {kind: signal.signal(kind, self._handle) for kind in kinds}
         try:
             yield self
@@ -60,7 +62,9 @@ class Interrupt:
         del frame
         first = self.signal_number is None
         self.signal_number = self.signal_number or number
-        print("stopping: what was made is being deleted" if first else "still deleting", flush=True)
+        line = b"stopping: what was made is being deleted\n" if first else b"still deleting\n"
+        with contextlib.suppress(OSError):
+            os.write(2, line)  # print is not safe here: it may be what was interrupted.
         for stop in self._stops:
             stop.set()
 
@@ -150,7 +154,9 @@ def _make_runner(
 def _make_say(name: str) -> Say:
     def say(text: str) -> None:
         lines = "".join(f"[{name}] {line}\n" for line in text.splitlines())
-        print(lines, end="", flush=True)
+        # Ctrl-C also ends a pager behind the launcher; deleting must not fail for a lost reader.
+        with contextlib.suppress(OSError):
+            print(lines, end="", flush=True)
 
     return say
 

@@ -7,6 +7,7 @@ which is 2) and free the nodes. Here is only what starts it, follows it, and del
 
 import dataclasses
 import threading
+import time
 
 from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.faults import Backoff, Fault, classify, make_final_error
@@ -18,6 +19,7 @@ from tpu_scripts.topologies import Topology
 
 # XPK prints the program's exit status under this name at the end of each container's log.
 _EXIT_MARK = "EXIT_CODE="
+_JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 _TIMED_OUT, _FAILED = 124, 125
 _INSTALL = "pip install --quiet --require-hashes -r requirements.lock"
 
@@ -53,6 +55,7 @@ class XpkPlan:
     create: Command
     wait: Command
     follow: Command
+    pending: Command  # Names the pods that do not run.
     delete: Command
 
     def phases(self, keep: bool) -> list[Phase]:
@@ -90,7 +93,7 @@ def make_xpk_plan(
         image = (f"--base-docker-image={cluster.base_docker_image}", f"--script-dir={directory}")
     xpk = ("xpk", "workload")
     labels = {
-        "jobset.sigs.k8s.io/jobset-name": name,
+        _JOBSET_LABEL: name,
         "jobset.sigs.k8s.io/job-index": "0",
         "batch.kubernetes.io/job-completion-index": "0",
     }
@@ -110,8 +113,16 @@ def make_xpk_plan(
             *("kubectl", "logs", "--follow", "--prefix", "--tail=-1", "--all-containers"),
             f"--selector={selector}",
         ),
+        pending=(
+            *("kubectl", "get", "pods", "--output=name", "--field-selector=status.phase=Pending"),
+            f"--selector={_JOBSET_LABEL}={name}",
+        ),
         delete=(*xpk, "delete", f"--workload={name}", *cluster.flags, "--force"),
     )
+
+
+class NeverStartedError(LaunchError):
+    """No pod of the workload ran in the time given."""
 
 
 class Workload:
@@ -147,17 +158,22 @@ class Workload:
             self.say(f"creating workload {self.plan.name}")
             self._must(self.plan.create, f"create workload {self.plan.name!r}")
             self.started.set()
-            self._judge(self._follow())
-        except Stopped:
-            if not self.keep:
-                self.say(f"deleting workload {self.plan.name}")
-                result = self.shell.run(self.plan.delete, stoppable=False)
-                if not result.ok and classify(result.stderr) is not Fault.ABSENT:
-                    self.say(
-                        f"warning: workload {self.plan.name} could not be deleted "
-                        f"({result.last_line}); delete it by hand: {quote(self.plan.delete)}"
-                    )
+            status = self._follow()
+        except (Stopped, NeverStartedError):
+            self._delete()
             raise
+        self._judge(status)
+
+    def _delete(self) -> None:
+        if self.keep:
+            return
+        self.say(f"deleting workload {self.plan.name}")
+        result = self.shell.run(self.plan.delete, stoppable=False)
+        if not result.ok and classify(result.stderr) is not Fault.ABSENT:
+            self.say(
+                f"warning: workload {self.plan.name} could not be deleted ({result.last_line}); "
+                f"delete it by hand: {quote(self.plan.delete)}"
+            )
 
     def _must(self, command: Command, what: str) -> str:
         result = self.shell.run(command)
@@ -168,10 +184,13 @@ class Workload:
     def _follow(self) -> int:
         """Returns the exit status of XPK's wait, the log having been told meanwhile."""
         backoff = Backoff(self.patience.poll, self.patience.longest_backoff, tries=5)
+        deadline = time.monotonic() + self.patience.provision
         while True:
             with self.shell.stream(self.plan.wait) as wait:
                 while wait.returncode is None:
                     self._tell_log()
+                    if not self._seen and time.monotonic() > deadline:
+                        raise self._make_never_started()
                     for _ in wait.lines(self.patience.poll):
                         pass
                 status = wait.returncode
@@ -201,12 +220,19 @@ class Workload:
                         self._seen[pod] = counts[pod]
                         self.say(text)
 
+    def _make_never_started(self) -> "NeverStartedError":
+        pods = ", ".join(self.shell.run(self.plan.pending).stdout.split()) or "none were made"
+        waited = f"{self.patience.provision:g} s"
+        return NeverStartedError(
+            f"workload {self.plan.name} did not start in {waited}; pods that never came up: {pods}"
+        )
+
     def _judge(self, status: int) -> None:
         job = self.plan.job.name
         if status == 0:
             self.say(f"{job} ended well")
         elif self._exit_status == "2":
-            raise UserError(f"{job} refused its configuration: see its error line above")
+            raise UserError(f"{job} met a mistake (exit status 2): see its error line above")
         else:
             raise LaunchError(
                 f"workload {self.plan.name} did not complete (exit status of {job}: "

@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 def get_config(dataset):
     if dataset != "shapes3d":
         raise ValueError(f"unknown dataset {dataset!r}: did you mean shapes3d?")
-    return ConfigDict({"data": {"dataset": dataset, "batch_size": 128}, "seed": 0})
+    return ConfigDict({"batch_size": 128, "mesh": {"data": -1, "population": 1}, "seed": 0})
 """
 
 

@@ -21,13 +21,13 @@ from tpu_scripts.faults import Backoff, Fault, LaunchError, classify
         (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean experiments/configs/ti"),
         (["--config=experiments/configs/tiny.py:shapes"], "unknown dataset 'shapes'"),
         (["--config=../tiny.py:shapes3d"], "must be relative to the source directory"),
-        (["--config.data.batchsize=3"], "Did you mean"),
-        (["--config.data.batch_size=many"], "invalid literal for int()"),
+        (["--config.batchsize=3"], "unknown config key 'batchsize': did you mean 'batch_size'?"),
+        (["--config.batch_size=many"], "invalid literal for int()"),
         (["--topology=v5e:16x16"], "global batch 128 does not divide over 256 chips"),
-        (["--config.data.batch_size=5", "--topology=v5e:2x2"], "batch 5 does not divide over 4"),
+        (["--config.batch_size=5", "--topology=v5e:2x2"], "batch 5 does not divide over 4"),
         (["--workdir=/tmp/run", "--topology=v5e:4x4"], "a local path, but 4 hosts must share it"),
         (["--workdir=/tmp/run"], "a machine that is deleted at the end"),
-        (["--workdir=/tmp/run", "--keep", "--evaluator=vm"], "needs --workdir=gs://bucket/path"),
+        (["--workdir=/tmp/run", "--keep", "--evaluator=vm"], "evaluator on its own machine cannot"),
         (["--workdir=gs://"], "is not a path such as gs://bucket"),
         (["--evaluator=v5e:4x4"], "has 4 workers, but evaluation needs one"),
         (["--evaluator=vmm"], "unknown topology 'vmm'"),
@@ -80,11 +80,11 @@ def test_missing_program_is_named(cloud, run, monkeypatch):
     assert err == "error: gcloud is not on PATH: install it first\n"
 
 
-def test_a_population_divides_the_chips_first(cloud, run, project):
-    config = project / "experiments/configs/tiny.py"
-    config.write_text(config.read_text().replace('"seed": 0', '"mesh": {"population": 64}'))
-    status, _, _ = run("--topology=v5e:16x16", "--allow_dirty", "--dry_run")
-    assert status == 0
+def test_a_population_divides_the_chips_first(cloud, run):
+    assert run("--topology=v5e:16x16", "--config.mesh.population=64", "--dry_run")[0] == 0
+    status, _, err = run("--topology=v5e:4x4", "--config.mesh.population=3")
+    assert status == 2
+    assert "a mesh of 3 x 5 (population x data) is not the 16 chips" in err
 
 
 def test_dry_run_prints_the_exact_commands(cloud, run):
@@ -122,6 +122,7 @@ def test_evaluator_runs_beside_and_is_deleted(cloud, run):
     status, out, _ = run("--evaluator=vm")
     assert status == 0
     assert "[evaluate] eval.worker start 1 on run-eval:0/0 with cpu: ['--workdir=gs://bu" in out
+    assert "'--wait=3600'" in out
     assert "[evaluate] evaluate ended well" in out
     assert cloud.machines == []
     made = [call for call in cloud.calls if "create" in call]
@@ -154,12 +155,13 @@ def test_failed_training_ends_the_evaluator(cloud, run):
 
 def test_evaluate_beside_alone(cloud, project, flags, capsys):
     kept = [flag for flag in flags if not flag.startswith(("--topology", "--config"))]
-    assert evaluate_beside.main(kept) == 0
+    assert evaluate_beside.main([*kept, "--workdir=gs://bucket/runs/other"]) == 0
     out = capsys.readouterr().out
-    assert "eval.worker start 1 on run-eval:0/0" in out
+    expected = "'--workdir=gs://bucket/runs/run', '--workdir=gs://bucket/runs/other'"
+    assert f"eval.worker start 1 on run-eval:0/0 with cpu: [{expected}" in out
     assert cloud.machines == []
     assert evaluate_beside.main([*kept, "--workdir=/tmp/run"]) == 2
-    assert "needs --workdir=gs://" in capsys.readouterr().err
+    assert "evaluator on its own machine cannot" in capsys.readouterr().err
     assert evaluate_beside.main([*kept, "--dry_run", "--machine=v6e:1x1"]) == 0
     assert "--accelerator-type=v6e-1" in capsys.readouterr().out
 

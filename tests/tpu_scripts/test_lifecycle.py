@@ -139,7 +139,7 @@ def test_a_mistake_found_on_the_workers_is_final(cloud, run):
     cloud.play(train=[[0.1, 2]])
     status, out, err = run(*FOUR_WORKERS)
     assert status == 2
-    assert err == "error: train refused its configuration: see its error line above\n"
+    assert err == "error: train met a mistake (exit status 2): see its error line above\n"
     assert out.count("experiments.train leaves with 2") > 1  # Every worker reports.
     assert cloud.verbs("create") == ["create"]
 
@@ -182,8 +182,9 @@ def test_keep_leaves_the_machine(cloud, run):
     assert cloud.machines == ["run"]
 
 
-@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupt_deletes(cloud, project, flags, kind, status):
+@pytest.fixture
+def start(cloud, project, flags):
+    """Starts a launcher of a long training; returns it once training runs."""
     cloud.play(train=[[60, 0]])
     root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     process = subprocess.Popen(
@@ -196,10 +197,23 @@ def test_interrupt_deletes(cloud, project, flags, kind, status):
     for line in process.stdout:
         if "experiments.train start" in line:
             break
-    process.send_signal(kind)
+    yield process
+    process.kill()
+
+
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_deletes(cloud, start, kind, status):
+    start.send_signal(kind)
     time.sleep(0.05)
-    process.send_signal(kind)  # Impatience does not leave the machine behind.
-    out = process.stdout.read()
-    assert process.wait(timeout=20) == status
+    start.send_signal(kind)  # Impatience does not leave the machine behind.
+    out = start.stdout.read()
+    assert start.wait(timeout=20) == status
     assert "deleting run" in out
+    assert cloud.machines == []
+
+
+def test_interrupt_deletes_though_nobody_reads(cloud, start):
+    start.stdout.close()
+    start.send_signal(signal.SIGINT)
+    start.wait(timeout=20)
     assert cloud.machines == []

@@ -73,7 +73,7 @@ def test_refused_workload_is_final(cloud, run):
 
 @pytest.mark.parametrize(
     ("code", "status", "words"),
-    [(2, 2, "train refused its configuration"), (1, 1, "exit status of train: 1")],
+    [(2, 2, "train met a mistake (exit status 2)"), (1, 1, "exit status of train: 1")],
 )
 def test_failed_workload(cloud, run, code, status, words):
     cloud.play(wait=[125], log=["error: something", f"EXIT_CODE={code}"])
@@ -114,4 +114,15 @@ def test_interrupt_deletes_the_workload(cloud, project, flags):
     process.send_signal(signal.SIGINT)
     assert "deleting workload run" in process.stdout.read()
     assert process.wait(timeout=20) == 130
+    assert cloud.verbs("create", "delete") == ["create", "delete"]
+
+
+def test_pods_that_never_come_up_are_named(cloud, run):
+    cloud.play(wait_seconds=60, pending=["pod/run-slice-job-0-3-x", "pod/run-slice-job-1-0-y"])
+    status, _, err = run(*XPK, "--provision_timeout=0.3")
+    assert status == 1
+    assert err == (
+        "error: workload run did not start in 0.3 s; pods that never came up: "
+        "pod/run-slice-job-0-3-x, pod/run-slice-job-1-0-y\n"
+    )
     assert cloud.verbs("create", "delete") == ["create", "delete"]
