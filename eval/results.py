@@ -1,0 +1,133 @@
+"""Tables of many runs: `python -m eval.results RUN [RUN ...]`, a RUN being one or a folder of them.
+
+Runs are averaged only with their like: each protocol, metric version, step and number of samples
+makes a table of its own, each configuration a line of its own, and the notes below say so.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from etils import epath
+
+from eval import tables
+from eval.aggregate import DEFAULT_SCORES, make_tables, run_key
+from eval.metrics.errors import UserError
+from eval.records import Record, load_records
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    options = _parse(arguments)
+    try:
+        records, notes = collect(options.runs)
+        records = choose(records, protocol=options.protocol, step=options.step)
+        made, more_notes = make_tables(records, _split(options.scores))
+        text = tables.FORMATS[options.format](made)
+        if options.out:
+            _write(options.out, text)
+        else:
+            print(text)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for note in (*notes, *more_notes):
+        print(f"note: {note}", file=sys.stderr)
+    return 0
+
+
+def collect(paths: Iterable[epath.PathLike]) -> tuple[list[Record], list[str]]:
+    """Loads the records of all run directories at or below `paths`.
+
+    Returns:
+      Records, and notes on runs that have none or that failed.
+
+    Raises:
+      UserError: a path that does not exist, a record that cannot be read, no record at all.
+    """
+    records: list[Record] = []
+    notes: list[str] = []
+    for workdir in dict.fromkeys(run for path in paths for run in _find_runs(epath.Path(path))):
+        found = load_records(workdir)
+        records += found
+        if not found:
+            notes.append(f"{workdir} has not been evaluated: it is in no table")
+        if (workdir / "FAILED").exists():
+            reason = " ".join((workdir / "FAILED").read_text().split())
+            notes.append(f"{workdir} failed ({reason}): its last record is from before")
+    if not records:
+        raise UserError(
+            "no evaluated run found: pass run directories (or folders of them) that hold eval/"
+        )
+    return records, notes
+
+
+def choose(
+    records: list[Record], *, protocol: str | None = None, step: int | None = None
+) -> list[Record]:
+    """Of each run, protocol and metric version the record of `step`, or else of its last step.
+
+    Raises:
+      UserError: nothing is left.
+    """
+    kept = [record for record in records if protocol in (None, record.protocol)]
+    if not kept:
+        there = sorted({record.protocol for record in records})
+        raise UserError(f"no record of protocol {protocol!r}: there is {', '.join(there)}")
+    if step is not None:
+        steps = sorted({record.step for record in kept})
+        kept = [record for record in kept if record.step == step]
+        if not kept:
+            raise UserError(f"no record of step {step}: there is {', '.join(map(str, steps))}")
+        return kept
+    last: dict[tuple, Record] = {}
+    for record in kept:
+        run = (*run_key(record), record.protocol, record.metric_version, record.num_samples)
+        if run not in last or last[run].step <= record.step:
+            last[run] = record
+    return list(last.values())
+
+
+def _find_runs(path: epath.Path) -> list[epath.Path]:
+    """`path` if it is a run directory, or else all run directories below it, in order of name."""
+    if not path.is_dir():
+        raise UserError(f"{path} is not a directory: pass run directories or folders of them")
+    if (path / "eval").is_dir() or (path / "config.json").exists():
+        return [path]
+    below = sorted(child for child in path.iterdir() if child.is_dir())
+    return [run for child in below for run in _find_runs(child)]
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        epath.Path(path).write_text(text + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake with one line, as every command here does."""
+
+    def error(self, message: str) -> Any:
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _Parser(prog="python -m eval.results", description="Tables of many runs.")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or folder of them")
+    parser.add_argument("--format", choices=tables.FORMATS, default="terminal")
+    parser.add_argument("--scores", default=",".join(DEFAULT_SCORES), help="names, or: all")
+    parser.add_argument("--protocol", help="only this one: heldout, compositional or paper")
+    parser.add_argument("--step", type=int, help="only this one; else each run's last")
+    parser.add_argument("--out", help="write here instead of to standard output")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
