@@ -6,20 +6,8 @@ import io
 from collections.abc import Callable
 
 ALL_DATASETS = "mean over datasets"
-_COLUMNS = [
-    "protocol",
-    "metric_version",
-    "step",
-    "num_samples",
-    "dataset",
-    "model",
-    "score",
-    "mean",
-    "low",
-    "high",
-    "num_runs",
-    "best",
-]
+_SHARED_COLUMNS = ("protocol", "metric_version", "step", "num_samples")
+_COLUMNS = ("dataset", "model", "score", "mean", "low", "high", "num_runs", "best")
 
 
 @dataclasses.dataclass(frozen=True)
