@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Protocol
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 
 from data_pipelines import procedural
 from data_pipelines.errors import UserError
+from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import DatasetSpec, get_spec
 
 _SMALLEST, _LARGEST = 8, 256
@@ -19,12 +21,13 @@ _SMALLEST, _LARGEST = 8, 256
 class Dataset(Protocol):
     """Images of a full grid; index i is grid position i of ``spec``."""
 
-    @property
-    def spec(self) -> DatasetSpec:
-        """The sources and image shape."""
+    spec: DatasetSpec
 
     def images(self, indices_N: np.ndarray) -> np.ndarray:
         """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+
+    def render(self, indices_N: jax.Array, tables=None) -> jax.Array:
+        """Return the same inside jit; a UserError unless the dataset is rendered."""
 
 
 class RenderedDataset:
@@ -61,15 +64,24 @@ class RenderedDataset:
 
 
 def make_dataset(
-    name: str, *, image_size: int = 64, data_dir: str | None = None
-) -> RenderedDataset:
+    name: str,
+    *,
+    image_size: int = 64,
+    data_dir: str | os.PathLike | None = None,
+    cache: str = "auto",
+    cache_dir: str | os.PathLike | None = None,
+) -> Dataset:
     """Open dataset ``name``.
 
     Args:
         name: a key of ``specs.SPECS``.
         image_size: height and width in pixels; rendered datasets take any from 8 to 256, the
             others are used at 64.
-        data_dir: where ``data_pipelines.prepare`` put a dataset that is not rendered.
+        data_dir: where ``data_pipelines.prepare`` (or a stock TFDS builder) put a dataset that
+            is not rendered, local or remote; by default where TFDS keeps its data.
+        cache: how to read such a dataset: "none" in place, "disk" from a copy on this host,
+            "ram" from memory; "auto" copies remote data to disk.
+        cache_dir: where copies are kept; by default the user's cache.
 
     Raises:
         UserError: unknown name, unsupported size, or a dataset that is not prepared.
@@ -82,4 +94,10 @@ def make_dataset(
                 f"{_LARGEST} pixels"
             )
         return RenderedDataset(spec.with_image_size(image_size))
-    raise UserError(f"{name} is not prepared")
+    if (image_size, image_size) != spec.image_shape[:2]:
+        raise UserError(
+            f"image_size {image_size} does not suit {name}: it is prepared at "
+            f"{spec.image_shape[0]} pixels"
+        )
+    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return open_prepared(spec, data_dir, cache, cache_dir)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -36,6 +35,7 @@ class DatasetSpec:
     sources: tuple[Source, ...]
     image_shape: tuple[int, int, int] = (64, 64, 3)
     rendered: bool = False
+    binary: bool = False  # the published pixels are 0 and 1; they are read as 0 and 255
     description: str = ""
 
     @property
@@ -188,7 +188,12 @@ def _make_specs() -> dict[str, DatasetSpec]:
             rendered=True,
             description="The grid of Shapes3D, rendered here: nothing to download.",
         ),
-        _dsprites("dsprites", 2 * math.pi, description="White sprites (Matthey et al., 2017)."),
+        _dsprites(
+            "dsprites",
+            2 * math.pi,
+            binary=True,
+            description="White sprites (Matthey et al., 2017).",
+        ),
         _dsprites(
             "dsprites_rendered",
             2 * math.pi * 39 / 40,
@@ -225,7 +230,6 @@ def _make_specs() -> dict[str, DatasetSpec]:
 SPECS: dict[str, DatasetSpec] = _make_specs()
 
 
-@functools.cache
 def get_spec(name: str) -> DatasetSpec:
     """Return the spec of dataset ``name``.
 

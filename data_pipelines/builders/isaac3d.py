@@ -1,0 +1,20 @@
+"""Isaac3D (Nie, 2020) from its archive, or the directory unpacked from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_pipelines.builders.base import GridBuilder
+from data_pipelines.formats import checks
+from data_pipelines.formats.png_archive import PngArchive
+
+
+class Isaac3d(GridBuilder):
+    """737,280 renderings of a kitchen with a robot arm, reduced from 128 to 64 pixels."""
+
+    HOMEPAGE = "https://github.com/NVlabs/High-res-disentanglement-datasets"
+    EXPECTED = "the archive with Isaac3D_down128"
+
+    def _open(self, source: Path, scratch: Path) -> PngArchive:
+        path = checks.find_archive(source, "labels.npy")
+        return PngArchive(self.spec, path, "labels.npy", scratch)

@@ -1,0 +1,74 @@
+"""What the package's commands share: one-line errors, exit codes, a progress line with ETA."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TextIO
+
+from data_pipelines.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the complaint and leave with the exit code of a user's mistake."""
+        print(f"error: {message}; try --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
+    """Call ``main(argv)``; a user's mistake becomes one line on stderr and exit code 2."""
+    try:
+        main(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+class Progress:
+    """One line that says how far something is and how long it will take.
+
+    On a terminal the line is rewritten; elsewhere a line is written every tenth of the way.
+    """
+
+    def __init__(self, label: str, total: int, unit: str, stream: TextIO | None = None):
+        self._label, self._total, self._unit = label, total, unit
+        self._stream = sys.stderr if stream is None else stream
+        self._terminal = self._stream.isatty()
+        self._began, self._shown, self._first = time.monotonic(), -1.0, 0
+
+    def start_at(self, done: int) -> None:
+        """Say how much was already done, so that the rate counts only what is done now."""
+        self._first = done
+
+    def update(self, done: int) -> None:
+        """Show that ``done`` of the total are done, if enough has changed to be worth it."""
+        now = time.monotonic()
+        step = 0.2 if self._terminal else max(self._total / 10, 1)
+        mark = now if self._terminal else float(done)
+        if self._shown >= 0 and mark < self._shown + step and done < self._total:
+            return
+        self._shown = mark
+        seconds = max(now - self._began, 1e-6)
+        rate = (done - self._first) / seconds
+        left = f"{_clock((self._total - done) / rate)}" if rate > 0 else "unknown"
+        share = 100 * done // max(self._total, 1)
+        line = (
+            f"{self._label}: {done:,} of {self._total:,} {self._unit} ({share}%), "
+            f"{rate:,.0f}/s, ETA {left}"
+        )
+        end = "" if self._terminal and done < self._total else "\n"
+        print(f"\r\x1b[K{line}" if self._terminal else line, end=end, file=self._stream, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

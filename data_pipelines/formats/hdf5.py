@@ -1,0 +1,90 @@
+"""Shapes3D and dSprites as HDF5, read in runs of whole chunks to bound time and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_pipelines.errors import UserError
+from data_pipelines.formats import checks
+from data_pipelines.specs import DatasetSpec
+
+_LARGEST_RUN = 256 << 20  # bytes
+
+
+class Hdf5Images:
+    """Images of an HDF5 dataset in file order.
+
+    Published files compress chunks that span thousands of images but only a few pixels, so a
+    short run would decompress every chunk again; runs are as long as a chunk.
+    """
+
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        path: Path,
+        image_key: str,
+        label_key: str,
+        num_constant_labels: int = 0,
+    ):
+        checks.require_kind(path, "HDF5")
+        self._spec, self._origin = spec, checks.origin_of(path)
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise UserError(
+                f"{path} is truncated or damaged: {str(error).splitlines()[0]}; download it again"
+            ) from error
+        try:
+            self._open(image_key, label_key, num_constant_labels)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, image_key: str, label_key: str, num_constant_labels: int) -> None:
+        for key in (image_key, label_key):
+            if key not in self._file:
+                raise UserError(
+                    f"{self._origin} has no {key!r} (it has {', '.join(sorted(self._file))}): "
+                    f"expected the published file of {self._spec.name}"
+                )
+        self._images = self._file[image_key]
+        checks.check_images(self._spec, self._images.shape, self._images.dtype, self._origin)
+        labels = self._file[label_key][:, num_constant_labels:]
+        order = checks.find_grid_order(self._spec, labels, self._origin)
+        checks.require_file_order(order, self._origin)
+        row = int(np.prod(self._spec.image_shape))
+        chunk = self._images.chunks[0] if self._images.chunks else 1024
+        self._run_length = max(1, min(chunk, _LARGEST_RUN // row))
+        self._run_start, self._run = 0, np.empty((0, *self._images.shape[1:]), np.uint8)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
+        images = np.empty((stop - start, *self._images.shape[1:]), np.uint8)
+        position = start
+        while position < stop:
+            if not self._run_start <= position < self._run_start + len(self._run):
+                self._load_run(position)
+            offset = position - self._run_start
+            part = self._run[offset : offset + stop - position]
+            images[position - start : position - start + len(part)] = part
+            position += len(part)
+        images = images.reshape(-1, *self._spec.image_shape)
+        return images * np.uint8(255) if self._spec.binary else images
+
+    def _load_run(self, position: int) -> None:
+        self._run_start = position // self._run_length * self._run_length
+        stop = min(self._run_start + self._run_length, len(self._images))
+        try:
+            self._run = self._images[self._run_start : stop]
+        except OSError as error:
+            raise UserError(
+                f"{self._origin} is damaged: images {self._run_start} to {stop - 1} cannot be "
+                "read; download it again"
+            ) from error
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()

@@ -1,0 +1,99 @@
+"""Falcor3D and Isaac3D: numbered PNG files beside a npy file of labels in [0, 1]."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_pipelines.errors import UserError
+from data_pipelines.formats import checks
+from data_pipelines.formats.members import open_members
+from data_pipelines.formats.resize import resize
+from data_pipelines.specs import DatasetSpec
+
+_NUMBERED = re.compile(r"(?:^|/)images/(\d{6})\.png$")
+_PUBLISHED_SIZE = 128
+
+
+class PngArchive:
+    """Images of a directory, zip or tar of PNG files, by grid position."""
+
+    def __init__(self, spec: DatasetSpec, path: Path, label_name: str, scratch: Path):
+        self._spec, self._origin = spec, checks.origin_of(path)
+        self._members = open_members(path, scratch)
+        self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+        try:
+            self._open(label_name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, label_name: str) -> None:
+        count = self._spec.num_images
+        self._root, found, labels = "", 0, None
+        self._places = np.full((count, 2), -1, np.int64)
+        present = np.zeros(count, bool)
+        for name, where in self._members.entries():
+            match = _NUMBERED.search(name)
+            if match:
+                number, found = int(match[1]), found + 1
+                if number < count:
+                    present[number] = True
+                    self._root = name[: match.start(1)]
+                    if where is not None:
+                        self._places[number] = where
+            elif name.rpartition("/")[2] == label_name:
+                labels = self._load_labels(name, where)
+        if labels is None:
+            raise UserError(
+                f"{self._origin} has no {label_name}: expected the published archive of "
+                f"{self._spec.name}"
+            )
+        self._order = checks.find_grid_order(self._spec, labels, f"{self._origin}/{label_name}")
+        if not present.all():
+            first = int(np.flatnonzero(~present)[0])
+            raise UserError(
+                f"{self._origin} lacks {int((~present).sum())} of {count} images, the first "
+                f"images/{first:06d}.png: download it again"
+            )
+        checks.check_count(self._spec, found, f"{self._origin}/images")
+
+    def _load_labels(self, name: str, where) -> np.ndarray:
+        try:
+            return np.load(io.BytesIO(self._members.read(name, where)), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise UserError(f"{self._origin}/{name} is not a whole npy file of labels") from error
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Return the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
+        numbers = self._order[start:stop]
+        names = [f"{self._root}{number:06d}.png" for number in numbers]
+        encoded = [
+            self._members.read(name, tuple(self._places[number]))
+            for name, number in zip(names, numbers, strict=True)
+        ]
+        return np.stack(list(self._pool.map(self._decode, names, encoded)))
+
+    def _decode(self, name: str, encoded: bytes) -> np.ndarray:
+        try:
+            image = Image.open(io.BytesIO(encoded))
+            image.load()
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"{self._origin}/{name} is not a whole PNG: download again") from error
+        if image.size != (_PUBLISHED_SIZE, _PUBLISHED_SIZE):
+            raise UserError(
+                f"{self._origin}/{name} is {image.size[0]}x{image.size[1]} pixels; expected "
+                f"{_PUBLISHED_SIZE}x{_PUBLISHED_SIZE}"
+            )
+        return resize(image.convert("RGB"), self._spec.image_shape[0])
+
+    def close(self) -> None:
+        """Release the archive."""
+        self._members.close()
+        self._pool.shutdown(wait=False)

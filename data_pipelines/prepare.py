@@ -1,0 +1,91 @@
+"""Prepare a dataset for reading: `python -m data_pipelines.prepare DATASET --data_dir=DIR`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines import command_line
+from data_pipelines.builders import shards
+from data_pipelines.builders.registry import make_builder
+from data_pipelines.errors import UserError
+from data_pipelines.prepared import open_prepared
+from data_pipelines.specs import SPECS, get_spec
+
+
+def prepare(
+    name: str, data_dir: str | os.PathLike, source: str | os.PathLike | None = None, **kwargs
+) -> Path:
+    """Prepare dataset ``name`` under ``data_dir`` unless it is there; return its folder.
+
+    Args:
+        name: a key of ``specs.SPECS``.
+        data_dir: a local TFDS data directory.
+        source: the published file, or a directory that holds it; downloaded when None and a
+            link is known.
+        **kwargs: for the builder: ``images_per_shard``, ``verify_checksum``.
+
+    Raises:
+        UserError: whatever is wrong with the request, the source or the disk, in one line.
+    """
+    spec = get_spec(name)
+    root = Path(data_dir).expanduser()
+    if "://" in str(data_dir):
+        raise UserError(f"{data_dir} is remote: prepare in a local directory and copy it there")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise shards.disk_error(error, root) from error
+    if not os.access(root, os.W_OK):
+        raise UserError(f"cannot write in {root}: permission denied")
+    builder = make_builder(name, root, source, **kwargs)
+    folder = Path(builder.data_dir)
+    if not folder.exists():
+        _remove_leftovers(folder)
+        try:
+            builder.download_and_prepare()
+        except OSError as error:
+            raise shards.disk_error(error, root) from error
+    # What is there is opened like a reader would, so that "prepared" means readable.
+    open_prepared(spec, os.fspath(folder)).images(np.array([0, spec.num_images - 1]))
+    return folder
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Clear what a killed preparation left unpublished beside the final folder."""
+    if folder.parent.exists():
+        for leftover in folder.parent.glob(f"incomplete.*_{folder.name}"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and prepare one dataset."""
+    parser = command_line.Parser(description=__doc__)
+    parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
+    parser.add_argument("--data_dir", required=True, help="where prepared datasets are kept")
+    parser.add_argument("--source", help="the published file, or a directory that holds it")
+    parser.add_argument(
+        "--no_checksum",
+        action="store_true",
+        help="take a source whose size and checksum are not the published ones",
+    )
+    arguments = parser.parse_args(argv)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    spec = get_spec(arguments.dataset)
+    folder = prepare(
+        spec.name,
+        arguments.data_dir,
+        arguments.source,
+        verify_checksum=not arguments.no_checksum,
+    )
+    print(f"{spec.name}: {spec.num_images:,} images ready in {folder}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, sys.argv[1:])

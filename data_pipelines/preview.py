@@ -1,0 +1,109 @@
+"""See a dataset: `python -m data_pipelines.preview DATASET` draws a picture and prints a table.
+
+Each row of the picture varies one source and holds the others still.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.figure
+import numpy as np
+
+from data_pipelines import command_line
+from data_pipelines.datasets import Dataset, make_dataset
+from data_pipelines.errors import UserError
+from data_pipelines.specs import SPECS, DatasetSpec
+
+_COLUMNS = 10
+
+
+def make_preview(dataset: Dataset, seed: int = 0, columns: int = _COLUMNS) -> np.ndarray:
+    """Return uint8 (S, columns, H, W, C) images: row i varies source i, evenly over its classes.
+
+    The other sources are those of one image, chosen by ``seed``. Sources with fewer classes than
+    columns leave the rest of their row white.
+    """
+    spec = dataset.spec
+    still = spec.sources_at(np.random.default_rng(seed).integers(spec.num_images))
+    preview = np.full((spec.num_sources, columns, *spec.image_shape), 255, np.uint8)
+    for row, cardinality in enumerate(spec.cardinalities):
+        classes = chosen_classes(cardinality, columns)
+        sources = np.tile(still, (len(classes), 1))
+        sources[:, row] = classes
+        preview[row, : len(classes)] = dataset.images(spec.indices_of(sources))
+    return preview
+
+
+def chosen_classes(cardinality: int, columns: int) -> np.ndarray:
+    """Return all classes, or as many as there are columns, evenly spread."""
+    return np.unique(np.linspace(0, cardinality - 1, columns).round().astype(int))
+
+
+def make_table(spec: DatasetSpec) -> str:
+    """Return the text table of a dataset's sources."""
+    lines = [
+        f"{spec.name}: {spec.num_images:,} images of {'x'.join(map(str, spec.image_shape))}, "
+        f"{spec.num_sources} sources, {spec.num_latents} latents",
+        spec.description,
+        "",
+        f"{'source':<20} {'classes':>7}  values",
+    ]
+    for source in spec.sources:
+        values = [f"{value:.4g}" for value in source.values]
+        shown = values if len(values) <= 8 else [*values[:3], "...", values[-1]]
+        lines.append(f"{source.name:<20} {source.cardinality:>7}  {' '.join(shown)}")
+    return "\n".join(lines)
+
+
+def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray, path: Path) -> None:
+    """Write the preview as a picture, with each row's source named.
+
+    Raises:
+        UserError: the picture cannot be written there.
+    """
+    rows, columns = preview_SxKxHxWxC.shape[:2]
+    figure = matplotlib.figure.Figure(figsize=(columns + 1.6, rows * 1.03), dpi=100)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row, source in enumerate(spec.sources):
+        classes = chosen_classes(source.cardinality, columns)
+        for column, axis in enumerate(axes[row]):
+            axis.set_axis_off()
+            if column < len(classes):
+                image = preview_SxKxHxWxC[row, column]
+                axis.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes[row, 0].text(
+            -0.1, 0.5, source.name, ha="right", va="center", transform=axes[row, 0].transAxes
+        )
+    left = 1.55 / (columns + 1.6)
+    figure.subplots_adjust(
+        left=left, right=0.995, top=0.995, bottom=0.005, wspace=0.03, hspace=0.03
+    )
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write the picture {path}: {error}") from error
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, print the table and write the picture."""
+    parser = command_line.Parser(description=__doc__)
+    parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
+    parser.add_argument("--data_dir", help="where a dataset that is not rendered was prepared")
+    parser.add_argument("--image_size", type=int, default=64, help="of rendered datasets")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the sources held still")
+    parser.add_argument("--output", type=Path, help="the picture; by default DATASET.png here")
+    arguments = parser.parse_args(argv)
+    dataset = make_dataset(
+        arguments.dataset, image_size=arguments.image_size, data_dir=arguments.data_dir
+    )
+    print(make_table(dataset.spec))
+    path = arguments.output or Path(f"{dataset.spec.name}.png")
+    draw(dataset.spec, make_preview(dataset, arguments.seed), path)
+    print(f"\npicture: {path}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, sys.argv[1:])

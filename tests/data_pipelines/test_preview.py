@@ -1,0 +1,43 @@
+"""The preview command: a picture with one source varied per row, and a table."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_pipelines import command_line, preview
+from data_pipelines.datasets import make_dataset
+
+
+def test_each_row_varies_one_source_alone():
+    dataset = make_dataset("shapes3d_rendered", image_size=16)
+    images = preview.make_preview(dataset, seed=3)
+    assert images.shape == (6, 10, 16, 16, 3)
+    for row, cardinality in enumerate(dataset.spec.cardinalities):
+        shown = images[row, : min(10, cardinality)].reshape(min(10, cardinality), -1)
+        assert len(np.unique(shown, axis=0)) == len(shown)
+    assert (images[3, 8:] == 255).all()
+
+
+@pytest.mark.parametrize("name", ["shapes3d_rendered", "dsprites_rendered"])
+def test_command_writes_the_picture_and_prints_the_table(name, tmp_path, capsys):
+    path = tmp_path / "picture.png"
+    preview.main([name, "--image_size=16", f"--output={path}"])
+    out = capsys.readouterr().out
+    assert f"{name}: " in out
+    assert "orientation" in out
+    assert str(path) in out
+    assert Image.open(path).size[0] > 500
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["shapes3d_rendred"], ["shapes3d"], ["shapes3d_rendered", "--output=/no/such/a.png"], []],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(preview.main, arguments)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
