@@ -81,9 +81,7 @@ class Evaluator:
         return SummaryWriter(str(self.run.directory.path / "logs" / "eval"))
 
     def _record(self, step: int) -> epath.Path:
-        return record_path(
-            self.run.directory.path, self.run.split.protocol, step, METRIC_VERSION
-        )
+        return record_path(self.run.directory.path, self.run.split.protocol, step, METRIC_VERSION)
 
     def _make_record(
         self,
@@ -112,9 +110,7 @@ class Evaluator:
             config_id=get_config_id(config),
         )
 
-    def _publish(
-        self, step: int, record: Record, structure: Structure, pictures: Pictures
-    ) -> None:
+    def _publish(self, step: int, record: Record, structure: Structure, pictures: Pictures) -> None:
         directory = self._record(step).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
         for name, value in record.scores.items():

@@ -20,7 +20,7 @@ def plot_traversals(
     traversals: Sequence[np.ndarray],
     base_column: Sequence[int],
     labels: Sequence[str],
-    active_latents: Sequence[bool],
+    active_latents: Sequence[bool] | np.ndarray,
 ) -> Figure:
     """One row a latent, its values swept from left to right; the image's own value is framed.
 
@@ -41,9 +41,12 @@ def plot_samples(samples: np.ndarray) -> Figure:
 
 
 def plot_nmi(
-    nmi_SxZ: np.ndarray, source_names: Sequence[str], active_latents: Sequence[bool], title: str
+    nmi_SxZ: np.ndarray,
+    source_names: Sequence[str],
+    active_latents: Sequence[bool] | np.ndarray,
+    title: str,
 ) -> Figure:
-    """Heat map of the normalised mutual information, sources named, inactive latents crossed out."""
+    """Heat map of normalised mutual information, sources named, inactive latents marked."""
     num_sources, num_latents = nmi_SxZ.shape
     figure = Figure(figsize=(1.9 + 0.5 * num_latents, 1.2 + 0.45 * num_sources), dpi=120)
     axes = figure.add_subplot()
@@ -53,7 +56,7 @@ def plot_nmi(
         color = "white" if value > 0.55 else _INK
         if active_latents[latent] and value >= 0.01:
             axes.text(latent, source, f"{value:.2f}", ha="center", va="center", size=7, color=color)
-    for latent in np.flatnonzero(~np.asarray(active_latents)):
+    for latent in np.flatnonzero(~np.asarray(active_latents)).tolist():
         axes.text(latent, (num_sources - 1) / 2, "inactive", rotation=90, ha="center",
                   va="center", size=8, color=_FAINT)  # fmt: skip
     axes.set_yticks(range(num_sources), [name.replace("_", " ") for name in source_names], size=8)
@@ -90,9 +93,7 @@ def _make_grid(
 ) -> Figure:
     num_columns = max(len(row) for row in rows)
     labelled = 1.7 if any(labels) else 0.1
-    figure = Figure(
-        figsize=(labelled + _CELL * num_columns, 0.1 + _CELL * len(rows)), dpi=120
-    )
+    figure = Figure(figsize=(labelled + _CELL * num_columns, 0.1 + _CELL * len(rows)), dpi=120)
     left = labelled / figure.get_figwidth()
     grid = figure.subplots(
         len(rows),
@@ -112,7 +113,9 @@ def _make_grid(
                 spine.set_visible(own)
                 spine.set(color=_ACCENT, linewidth=2)
             if column < len(row):
-                axes.imshow(np.clip(row[column].squeeze(), 0, 1), cmap="gray", interpolation="nearest")
+                axes.imshow(
+                    np.clip(row[column].squeeze(), 0, 1), cmap="gray", interpolation="nearest"
+                )
         color = colors[index] if colors else _INK
         grid[index][0].set_ylabel(label, rotation=0, ha="right", va="center", size=8, color=color)
     return figure

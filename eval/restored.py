@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from data_pipelines.datasets import Dataset
 from data_pipelines.from_config import make_data
 from data_pipelines.splits import Split
+from qlae.models.base import Model
 from qlae.program import Program, make_program
 from qlae.run_directory import RunDirectory
 from qlae.training.checkpoint import load_params
@@ -39,7 +40,7 @@ class RestoredRun:
         return load_params(self.directory.path, step, abstract)
 
     @functools.cached_property
-    def abstract_model(self) -> nnx.Module:
+    def abstract_model(self) -> Model:
         """The model without arrays: its sizes and kinds."""
         return nnx.eval_shape(lambda: self.program.make_model(nnx.Rngs(0)))
 

@@ -96,13 +96,17 @@ def format_record(record: Record) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """Returns the worker's arguments."""
-    parser = argparse.ArgumentParser(prog="python -m eval.worker", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--workdir", action="append", required=True, help="a run directory")
-    parser.add_argument("--once", action="store_true", help="score what is there, then end")
-    parser.add_argument("--poll", type=float, default=5.0, help="seconds between looks")
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a run to begin")
-    parser.add_argument("--data_dir", help="where this machine keeps its datasets")
+    parser = argparse.ArgumentParser(
+        prog="python -m eval.worker",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--workdir", action="append", required=True, help="a run directory; may be repeated")
+    add("--once", action="store_true", help="score what is there, then end")
+    add("--poll", type=float, default=5.0, help="seconds between looks")
+    add("--wait", type=float, default=0.0, help="seconds to wait for a run to begin")
+    add("--data_dir", help="where this machine keeps its datasets")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""One live line that says how a run is doing; plain lines now and then where there is no terminal."""
+"""One live line on how a run is doing; plain lines now and then where there is no terminal."""
 
 import sys
 import time

@@ -9,7 +9,7 @@ class UserError(ValueError):
 
 
 def make_unknown_name_error(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """Returns a `UserError` for an unknown `name`, with the nearest valid name where one is near."""
+    """Returns a `UserError` for an unknown `name`, with the nearest valid one if any is."""
     valid = sorted(valid)
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

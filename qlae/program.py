@@ -12,6 +12,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from qlae import zoo
+from qlae.models.base import Model
 from qlae.objectives.player import Metrics, Player
 from qlae.training.optimizer import make_decay_mask, make_optimizer
 from qlae.training.state import Hyperparameters, Params, TrainState, init_state, select
@@ -34,7 +35,7 @@ class Program:
     graphdef: nnx.GraphDef
     players: tuple[Player, ...]
     hyperparameters: Hyperparameters
-    make_model: Callable[[nnx.Rngs], nnx.Module]
+    make_model: Callable[[nnx.Rngs], Model]
     decay_mask: Params
     optimizer_options: dict[str, float]
 
@@ -68,7 +69,7 @@ class Program:
         """Returns shapes and dtypes of the parameters."""
         return jax.eval_shape(self.init, 0).params
 
-    def merge(self, params: Params) -> nnx.Module:
+    def merge(self, params: Params) -> Model:
         """Returns the model with these parameters.
 
         Raises:
@@ -105,7 +106,7 @@ def make_program(
     """
     num_latents = config.model.latents_per_source * num_sources
 
-    def make_model(rngs: nnx.Rngs) -> nnx.Module:
+    def make_model(rngs: nnx.Rngs) -> Model:
         return zoo.make_model(config, image_shape=image_shape, num_latents=num_latents, rngs=rngs)
 
     model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))

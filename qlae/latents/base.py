@@ -26,9 +26,9 @@ class Codes:
 
     z_hat: jax.Array
     z_continuous: jax.Array
-    z_quantized: jax.Array | None = None
-    indices: jax.Array | None = None
-    scale: jax.Array | None = None
+    z_quantized: Any = None
+    indices: Any = None
+    scale: Any = None
 
     @property
     def latents(self) -> jax.Array:

@@ -39,7 +39,7 @@ class GaussianLatents(Latents):
         self.num_encoder_out = 2 * num_latents
 
     def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
-        """Reads mean and pre-scale from (B, 2 Z); adds `scale * noise` where noise (B, Z) is given."""
+        """Reads mean and pre-scale from (B, 2 Z); adds `scale * noise` if noise (B, Z) is given."""
         mean_BxZ, pre_scale_BxZ = jnp.split(pre_z, 2, axis=-1)
         scale_BxZ = jax.nn.softplus(pre_scale_BxZ)
         z_hat = mean_BxZ if noise is None else mean_BxZ + scale_BxZ * noise

@@ -1,4 +1,4 @@
-"""Scalar quantization: each latent takes the nearest value of a small codebook (paper, section 3)."""
+"""Scalar quantization: each latent takes the nearest value of a codebook (paper, section 3)."""
 
 import jax
 import jax.numpy as jnp
@@ -57,4 +57,6 @@ class ScalarLatents(Latents):
 
     def draw_prior(self, key: jax.Array, batch_size: int) -> jax.Array:
         """Returns indices (B, Z) int32, uniform on [0, V)."""
-        return jax.random.randint(key, (batch_size, self.num_latents), 0, self.num_values)
+        return jax.random.randint(
+            key, (batch_size, self.num_latents), 0, self.codebook_ZxV.shape[1]
+        )

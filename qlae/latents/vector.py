@@ -33,7 +33,9 @@ class VectorLatents(Latents):
         self.num_encoder_out = self.num_decoder_in = num_latents * embedding_size
         bound = math.sqrt(3 / embedding_size)
         shape = (num_values, embedding_size)
-        self.codebook = Codebook(jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound))
+        self.codebook = Codebook(
+            jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
+        )
 
     def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
         """Quantizes (B, Z * E), latent-major; indices are (B, Z), all else (B, Z * E)."""
@@ -53,4 +55,4 @@ class VectorLatents(Latents):
 
     def draw_prior(self, key: jax.Array, batch_size: int) -> jax.Array:
         """Returns indices (B, Z) int32, uniform on [0, N)."""
-        return jax.random.randint(key, (batch_size, self.num_latents), 0, self.num_values)
+        return jax.random.randint(key, (batch_size, self.num_latents), 0, len(self.codebook[...]))

@@ -4,9 +4,10 @@ import jax
 from flax import nnx
 
 from qlae.latents.base import Codes, Latents
+from qlae.models.base import Model
 
 
-class Autoencoder(nnx.Module):
+class Autoencoder(Model):
     """Encoder, latents, decoder; images (B, H, W, C) in [0, 1], logits of the same shape."""
 
     def __init__(self, encoder: nnx.Module, latents: Latents, decoder: nnx.Module):

@@ -4,16 +4,18 @@ import jax
 from flax import nnx
 
 from qlae.latents.base import Codes, Latents
+from qlae.models.base import Model
+from qlae.nn.encoders import Encoder
 
 
-class InfoGAN(nnx.Module):
+class InfoGAN(Model):
     """A Wasserstein InfoGAN (method, sections 3 and 4); images (B, H, W, C) in [0, 1].
 
     `critic` is a second linear head on the encoder's features, so both are trained together.
     """
 
     def __init__(
-        self, encoder: nnx.Module, critic: nnx.Module, latents: Latents, generator: nnx.Module
+        self, encoder: Encoder, critic: nnx.Linear, latents: Latents, generator: nnx.Module
     ):
         self.encoder = encoder
         self.critic = critic

@@ -4,6 +4,8 @@ Every block computes in `dtype` and keeps float32 parameters; normalisation stat
 reduced in float32 or wider.
 """
 
+import itertools
+
 import jax
 from flax import nnx
 from jax.typing import DTypeLike
@@ -72,8 +74,7 @@ class MLP(nnx.Module):
     def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike, rngs: nnx.Rngs):
         sizes = (num_in, *widths)
         self.layers = nnx.List(
-            make_linear(a, b, dtype=dtype, rngs=rngs)
-            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            make_linear(a, b, dtype=dtype, rngs=rngs) for a, b in itertools.pairwise(sizes)
         )
         self.num_out = sizes[-1]
 
@@ -90,13 +91,10 @@ class NormalizedMLP(nnx.Module):
     def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike, rngs: nnx.Rngs):
         sizes = (num_in, *widths)
         self.layers = nnx.List(
-            make_linear(a, b, dtype=dtype, rngs=rngs)
-            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            make_linear(a, b, dtype=dtype, rngs=rngs) for a, b in itertools.pairwise(sizes)
         )
         self.norms = nnx.List(
-            nnx.LayerNorm(
-                b, epsilon=NORM_EPSILON, use_fast_variance=False, dtype=dtype, rngs=rngs
-            )
+            nnx.LayerNorm(b, epsilon=NORM_EPSILON, use_fast_variance=False, dtype=dtype, rngs=rngs)
             for b in widths
         )
         self.num_out = sizes[-1]

@@ -3,17 +3,18 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import ConvBlock, MLP, NormalizedMLP, StyleBlock, make_conv, make_linear
+from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, StyleBlock, make_conv, make_linear
 
 
 class StyleDecoder(nnx.Module):
-    """A learned constant map, upsampled by blocks whose scale and bias are read from the latents."""
+    """A learned constant map, upsampled by blocks that read scale and bias from the latents."""
 
     def __init__(
         self,
@@ -112,13 +113,13 @@ class DenseDecoder(nnx.Module):
         return self.head(self.mlp(z_BxZ)).reshape(-1, *self.image_shape)
 
 
-_LARGE = {
+_LARGE: dict[str, Any] = {
     "widths": (256,) * 3 + (128,) * 3 + (64,) * 3 + (32,) * 3,
     "kernel_sizes": (3, 3, 4) * 4,
     "strides": (1, 1, 2) * 4,
     "dense": (256, 256),
 }
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "widths": (512, 256, 128, 64),
     "kernel_sizes": (4,) * 4,
     "strides": (2,) * 4,

@@ -8,10 +8,24 @@ import jax
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import ConvBlock, MLP, NormalizedMLP, make_linear
+from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, make_linear
 
 
-class ConvEncoder(nnx.Module):
+class Encoder(nnx.Module):
+    """The interface: features of an image, and a linear head on them."""
+
+    head: nnx.Linear
+
+    def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns non-negative features (B, dense[-1])."""
+        raise NotImplementedError
+
+    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
+        """Returns the head's output (B, num_out), which latents turn into codes."""
+        return self.head(self.features(x_BxHxWxC))
+
+
+class ConvEncoder(Encoder):
     """Convolution blocks, dense layers and a linear head: images (B, H, W, C) to (B, num_out)."""
 
     def __init__(
@@ -49,12 +63,8 @@ class ConvEncoder(nnx.Module):
         maps = self.feature_map(x_BxHxWxC)
         return self.mlp(maps.reshape(maps.shape[0], -1))
 
-    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
-        """Returns the head's output (B, num_out), which latents turn into codes."""
-        return self.head(self.features(x_BxHxWxC))
 
-
-class DenseEncoder(nnx.Module):
+class DenseEncoder(Encoder):
     """Flattened pixels through dense layers with layer norm: (B, H, W, C) to (B, num_out)."""
 
     def __init__(
@@ -73,13 +83,9 @@ class DenseEncoder(nnx.Module):
         """Returns non-negative features (B, dense[-1])."""
         return self.mlp(x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1))
 
-    def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
-        """Returns the head's output (B, num_out), which latents turn into codes."""
-        return self.head(self.features(x_BxHxWxC))
-
 
 # The sizes of the paper; a config overrides any of them by name.
-ENCODERS: dict[str, Callable[..., nnx.Module]] = {
+ENCODERS: dict[str, Callable[..., Encoder]] = {
     "image": functools.partial(
         ConvEncoder,
         widths=(32,) * 3 + (64,) * 3 + (128,) * 3 + (256,) * 3,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from qlae.latents.base import Codes
 from qlae.models.autoencoder import Autoencoder
@@ -35,9 +34,8 @@ def make_autoencoder_players(
         return {"noise": model.latents.draw_noise(key, batch_size)}
 
     def loss(
-        model: nnx.Module, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
+        model: Autoencoder, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
     ) -> tuple[jax.Array, Metrics]:
-        assert isinstance(model, Autoencoder)
         codes = model.encode(image, draws["noise"])
         num_pixels = math.prod(image.shape[1:]) if per_pixel else 1
         losses = {"reconstruction": compute_reconstruction(model.decode(codes.z_hat), image)}

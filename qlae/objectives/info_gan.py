@@ -1,10 +1,9 @@
-"""The InfoGAN's two players: critic with encoder, and generator with codebook (method, section 4)."""
+"""The InfoGAN's two players: critic with encoder, generator with codebook (method, section 4)."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from qlae.latents.base import Codes
 from qlae.models.info_gan import InfoGAN
@@ -33,10 +32,9 @@ def make_info_gan_players(
         return {"latents": model.latents.draw_prior(key, batch_size)}
 
     def critic_loss(
-        model: nnx.Module, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
+        model: InfoGAN, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         del step
-        assert isinstance(model, InfoGAN)
         z, fake = _generate(model, draws["latents"], image.dtype)
         value_fake, codes = model.judge(fake)
         value_real, _ = model.judge(image)
@@ -50,10 +48,9 @@ def make_info_gan_players(
         return weigh(losses, weights), losses
 
     def generator_loss(
-        model: nnx.Module, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
+        model: InfoGAN, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         del step
-        assert isinstance(model, InfoGAN)
         z, fake = _generate(model, draws["latents"], image.dtype)
         value_fake, codes = model.judge(fake)
         losses = {
@@ -74,7 +71,7 @@ def make_info_gan_players(
 def compute_gradient_penalty(
     critic: Callable[[jax.Array], jax.Array], image_BxHxWxC: jax.Array
 ) -> jax.Array:
-    """Returns the mean of (|d critic / d image| - 1)^2, with a zero gradient where the norm is zero.
+    """Returns the mean of (|d critic / d image| - 1)^2; its gradient is 0 where the norm is.
 
     Gulrajani et al., *Improved training of Wasserstein GANs*, NeurIPS 2017.
     """

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-from flax import nnx
 
 Draws = dict[str, Any]
 Metrics = dict[str, jax.Array]
@@ -27,8 +26,8 @@ class Player:
 
     name: str
     trains: tuple[str, ...]
-    draw: Callable[[nnx.Module, jax.Array, int], Draws]
-    loss: Callable[[nnx.Module, jax.Array, Draws, Weights, jax.Array], tuple[jax.Array, Metrics]]
+    draw: Callable[[Any, jax.Array, int], Draws]
+    loss: Callable[[Any, jax.Array, Draws, Weights, jax.Array], tuple[jax.Array, Metrics]]
     every: int = 1
 
 

@@ -1,5 +1,6 @@
 """Where arrays live: one mesh, and the three ways in which a run lays arrays on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +51,12 @@ class Sharding:
 
     def replicate(self, tree: Any) -> Any:
         """Returns the tree whole on every device; every process must hold the same values."""
-        return jax.tree.map(
-            lambda leaf: jax.make_array_from_callback(
-                np.shape(leaf), self.replicated, lambda index, leaf=leaf: np.asarray(leaf)[index]
-            ),
-            tree,
-        )
+
+        def put(leaf: Any) -> jax.Array:
+            array = np.asarray(leaf)
+            return jax.make_array_from_callback(array.shape, self.replicated, array.__getitem__)
+
+        return jax.tree.map(put, tree)
 
     def abstract(self, tree: Any) -> Any:
         """Returns shapes and dtypes of a tree, replicated: the target of a restore."""
@@ -65,24 +66,31 @@ class Sharding:
         )
 
 
-def make_sharding(*, batch_size: int, num_data: int = -1, num_population: int = 1) -> Sharding:
-    """Returns the sharding over all devices of all processes.
+def make_sharding(
+    *,
+    batch_size: int,
+    num_data: int = -1,
+    num_population: int = 1,
+    devices: Sequence[jax.Device] | None = None,
+) -> Sharding:
+    """Returns the sharding over all devices of all processes, or over the given ones.
 
     Args:
         batch_size: of the global batch, which `num_data` must divide.
         num_data: devices along `data`; -1 takes all that the population leaves.
         num_population: devices along `population`.
+        devices: what the mesh is made of; None takes all.
 
     Raises:
         UserError: the mesh is not the devices, or the batch does not divide.
     """
-    devices = jax.device_count()
+    count = jax.device_count() if devices is None else len(devices)
     if num_data == -1:
-        num_data = max(devices // num_population, 1)
-    if num_data * num_population != devices:
+        num_data = max(count // num_population, 1)
+    if num_data * num_population != count:
         raise UserError(
             f"a mesh of {num_population} x {num_data} (population x data) needs "
-            f"{num_population * num_data} devices, but there are {devices}; "
+            f"{num_population * num_data} devices, but there are {count}; "
             "set config.mesh.data=-1 to use them all"
         )
     if batch_size % num_data:
@@ -95,5 +103,6 @@ def make_sharding(*, batch_size: int, num_data: int = -1, num_population: int = 
         (num_population, num_data),
         ("population", "data"),
         axis_types=(AxisType.Auto, AxisType.Auto),
+        devices=devices,
     )
     return Sharding(mesh)

@@ -30,7 +30,6 @@ class TrainState:
     rng: jax.Array
 
 
-
 @flax.struct.dataclass
 class Hyperparameters:
     """The scalars that a sweep varies: traced, so that no value of them compiles a new program.

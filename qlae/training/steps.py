@@ -72,7 +72,8 @@ def make_train_step(
     ) -> tuple[TrainState, Metrics]:
         image = prepare_image(batch)
         key_step = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
-        params, opt_state, metrics = state.params, dict(state.opt_state), {}
+        params, opt_state = state.params, dict(state.opt_state)
+        metrics: Metrics = {}
         for index, player in enumerate(players):
             model = nnx.merge(graphdef, params)
             draws = player.draw(model, jax.random.fold_in(key_step, index), image.shape[0])
@@ -84,7 +85,7 @@ def make_train_step(
             prefix = f"{player.name}/" if len(players) > 1 else ""
             metrics |= {prefix + name: value for name, value in moved.items()}
             metrics[f"moved/{player.name}"] = moves.astype(jnp.float32)
-        return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics
+        return TrainState(state.step + 1, params, opt_state, state.rng), metrics
 
     return train_step
 

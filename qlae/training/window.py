@@ -49,7 +49,9 @@ def _average(metrics: list[dict]) -> dict[str, float]:
     if not metrics:
         return {}
     total = {name: float(sum(step[name] for step in metrics)) for name in metrics[0]}
-    moved = {name.removeprefix("moved/"): total.pop(name) for name in list(total) if "moved/" in name}
+    moved = {
+        name.removeprefix("moved/"): total.pop(name) for name in list(total) if "moved/" in name
+    }
     means = {}
     for name, value in total.items():
         player = name.split("/")[0]

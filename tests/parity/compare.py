@@ -90,7 +90,10 @@ def _excess(stored: np.ndarray, ours, floor: float) -> np.ndarray:
 
 def _pairs(stored: dict, ours: dict):
     a, b = (
-        {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(t)}
+        {
+            jax.tree_util.keystr(path): np.asarray(leaf)
+            for path, leaf in jax.tree.leaves_with_path(t)
+        }
         for t in (stored, ours)
     )
     assert set(a) == set(b), f"parameters differ: {sorted(set(a) ^ set(b))[:4]}"

@@ -27,7 +27,11 @@ MODELS = {
     "opt_ae": "qlae",
     "opt_gan": "qlinfo_wgan_gp",
 }
-TERMS = {"binary_cross_entropy": "reconstruction", "quantization": "quantize", "commitment": "commit"}
+TERMS = {
+    "binary_cross_entropy": "reconstruction",
+    "quantization": "quantize",
+    "commitment": "commit",
+}
 
 # (pattern of the file's path, this project's path); {} is the layer's number.
 _PATHS = [

@@ -1,0 +1,96 @@
+"""Trains a run with an evaluation worker beside it, then shows what came out: `make run`.
+
+python -m experiments.quickstart --workdir=DIR [--config=FILE.py] [--config.KEY=VALUE ...]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from eval.records import Record, load_records
+from qlae.run_directory import RunDirectory
+
+_CONFIG = "experiments/configs/quickstart.py"
+_COLUMNS = {"infom": "InfoM", "infoe": "InfoE", "infoc": "InfoC", "psnr": "PSNR/dB"}
+
+
+def main() -> int:
+    """Runs trainer and worker to their ends; returns the first non-zero exit code."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.quickstart", description=__doc__)
+    parser.add_argument("--workdir", default="runs/quickstart")
+    parser.add_argument("--config", default=_CONFIG)
+    arguments, overrides = parser.parse_known_args()
+    workdir = f"--workdir={arguments.workdir}"
+    config = f"--config={arguments.config}"
+    trainer = _start("experiments.train", config, workdir, *overrides)
+    worker = None
+    try:
+        if _wait_for_progress(trainer, arguments.workdir):
+            log = Path(arguments.workdir) / "worker.log"
+            worker = _start("eval.worker", workdir, "--poll=1", log=log)
+        code = trainer.wait()
+        if code:
+            return code
+        if worker is None:  # complete before it began: score whatever is left
+            worker = _start("eval.worker", workdir)
+        print("training is done; waiting for the last scores", file=sys.stderr)
+        code = worker.wait()
+    except KeyboardInterrupt:
+        print("\nstopping; the same command resumes", file=sys.stderr)
+        return trainer.wait() or 130
+    finally:
+        if worker is not None and worker.poll() is None:
+            worker.terminate()
+            worker.wait()
+    show_results(arguments.workdir)
+    return code
+
+
+def show_results(workdir: str) -> None:
+    """Prints scores by step, and where the pictures of the last one are."""
+    records = load_records(workdir)
+    if not records:
+        return
+    print(format_table(records))
+    last = max(records, key=lambda record: record.step)
+    pictures = Path(workdir) / "eval" / last.protocol / f"step_{last.step:09d}"
+    for picture in sorted(pictures.glob("*.png")):
+        print(picture)
+
+
+def format_table(records: list[Record]) -> str:
+    """Returns the scores by step as plain text."""
+    lines = [f"{'step':>9}  " + "  ".join(f"{label:>7}" for label in _COLUMNS.values())]
+    for record in sorted(records, key=lambda record: record.step):
+        cells = [f"{record.scores.get(name, float('nan')):7.3f}" for name in _COLUMNS]
+        lines.append(f"{record.step:9,}  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def _start(module: str, *arguments: str, log: Path | None = None) -> subprocess.Popen:
+    command = [sys.executable, "-m", module, *arguments]
+    if log is None:
+        return subprocess.Popen(command)
+    with log.open("a") as stream:
+        # The trainer goes first where both want the same core.
+        return subprocess.Popen(
+            command, stdout=stream, stderr=stream, preexec_fn=lambda: os.nice(10)
+        )
+
+
+def _wait_for_progress(trainer: subprocess.Popen, workdir: str) -> bool:
+    """Returns True once training has begun, False if it ended before that."""
+    run = RunDirectory(workdir)
+    before = run.load_progress()
+    while trainer.poll() is None:
+        if run.load_progress() != before:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Every model at paper scale, without computing anything."""
+
+import jax
+import pytest
+from flax import nnx
+from ml_collections import ConfigDict
+
+from experiments.cli import load_config
+from qlae import zoo
+from qlae.errors import UserError
+from qlae.latents.base import Codebook
+from qlae.program import make_program
+from qlae.training.optimizer import make_decay_mask
+
+
+def program_of(config: ConfigDict):
+    return make_program(config, image_shape=(64, 64, 3), num_sources=6, dataset_size=480_000)
+
+
+def count(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_qlae_has_the_papers_parameters_by_module():
+    params = program_of(load_config("experiments/configs/qlae.py:shapes3d")).abstract_params
+    sizes = {name: count(module) for name, module in params.items()}
+    assert sizes == {"encoder": 3_684_524, "decoder": 3_967_136, "latents": 120}
+
+
+def test_weight_decay_spares_codebooks_and_biases_alone():
+    config = load_config("experiments/configs/qlae.py:shapes3d")
+    model = nnx.eval_shape(
+        lambda: zoo.make_model(config, image_shape=(64, 64, 3), num_latents=12, rngs=nnx.Rngs(0))
+    )
+    decays = dict(jax.tree.leaves_with_path(make_decay_mask(model)))
+    by_name = {jax.tree_util.keystr(path): decay for path, decay in decays.items()}
+    assert by_name["['latents']['codebook']"] is False
+    assert by_name["['decoder']['input_map']"] is True
+    assert by_name["['encoder']['blocks'][0]['norm']['scale']"] is True
+    assert by_name["['decoder']['blocks'][0]['modulation']['kernel']"] is True
+    spared = {name for name, decay in by_name.items() if not decay}
+    assert spared == {n for n in by_name if n.endswith(("['bias']", "['codebook']"))}
+
+
+def test_initial_weights_are_uniform_within_their_fan_in():
+    config = load_config("tests/configs/tiny.py")
+    model = zoo.make_model(config, image_shape=(8, 8, 3), num_latents=12, rngs=nnx.Rngs(0))
+    kernel = model.decoder.blocks[0].conv.kernel[...]
+    bound = (kernel.shape[2] * kernel.shape[0] * kernel.shape[1]) ** -0.5
+    assert 0.8 * bound < abs(kernel).max() <= bound
+    head = model.encoder.head
+    assert abs(head.bias[...]).max() <= head.kernel.shape[0] ** -0.5
+    assert (model.decoder.input_map[...] == 0.1).all()
+    assert isinstance(model.latents.codebook, Codebook)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("model.name", "qlea", "unknown model 'qlea': did you mean 'qlae'"),
+        ("model.encoder.name", "imag", "unknown encoder 'imag': did you mean 'image'"),
+        ("compute_dtype", "float16", "unknown compute_dtype 'float16'"),
+        ("model.latents", {"num_vals": 3}, "num_vals"),
+    ],
+)
+def test_mistakes_in_a_config_are_one_line(key, value, message):
+    config = load_config("experiments/configs/qlae.py:shapes3d")
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=message) as error:
+        program_of(config)
+    assert "\n" not in str(error.value)
+
+
+def test_parameters_of_another_model_are_refused():
+    program = program_of(load_config("experiments/configs/qlae.py:shapes3d"))
+    params = program.abstract_params
+    with pytest.raises(ValueError, match="codebook"):
+        program.merge(params | {"latents": {}})

@@ -1,0 +1,73 @@
+"""The train step: sharded as alone, seeded, and each player in its turn."""
+
+import jax
+import numpy as np
+import pytest
+
+from data_pipelines.from_config import make_data, make_prepare
+from data_pipelines.pipeline import make_train_iterator
+from experiments.cli import load_config
+from qlae.errors import UserError
+from qlae.program import make_program
+from qlae.training.sharding import make_sharding
+
+
+def train(model: str, num_devices: int, num_steps: int):
+    """Returns the state and the metrics of every step."""
+    config = load_config(f"tests/configs/tiny.py:{model}")
+    dataset, split = make_data(config.data)
+    program = make_program(
+        config,
+        image_shape=dataset.spec.image_shape,
+        num_sources=dataset.spec.num_sources,
+        dataset_size=len(split.train_indices),
+    )
+    sharding = make_sharding(batch_size=16, devices=jax.devices()[:num_devices])
+    step = jax.jit(
+        program.make_step(make_prepare(dataset)),
+        donate_argnums=0,
+        in_shardings=(sharding.replicated, sharding.replicated, sharding.batch),
+        out_shardings=sharding.replicated,
+    )
+    state = jax.jit(program.init, out_shardings=sharding.replicated)(0)
+    hyperparameters = sharding.replicate(program.hyperparameters)
+    history = []
+    batches = make_train_iterator(dataset, split, batch_size=16, seed=0)
+    for _ in range(num_steps):
+        state, metrics = step(state, hyperparameters, sharding.put_batch(next(batches)))
+        history.append(jax.device_get(metrics))
+    return jax.device_get(state), history
+
+
+@pytest.mark.parametrize("model", ["qlae", "beta_tcvae", "qlinfo_wgan_gp"])
+def test_one_and_eight_devices_agree(model):
+    (_, one), (_, eight) = train(model, 1, 6), train(model, 8, 6)
+    for a, b in zip(one, eight, strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    totals = [
+        [value for name, value in step.items() if name.endswith("loss/total")]
+        for step in (one[0], eight[0])
+    ]
+    np.testing.assert_allclose(*totals, rtol=1e-6)
+
+
+def test_every_step_repeats_bit_for_bit():
+    (first, _), (second, _) = train("qlae", 1, 3), train("qlae", 1, 3)
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_generator_moves_on_every_fifth_step():
+    _, history = train("qlinfo_wgan_gp", 1, 10)
+    assert [step["moved/generator"] for step in history] == [0, 0, 0, 0, 1] * 2
+    assert all(step["moved/critic"] == 1 for step in history)
+    assert history[3]["generator/loss/total"] == 0
+    assert history[4]["generator/loss/total"] != 0
+
+
+def test_a_batch_that_does_not_divide_names_one_that_does():
+    with pytest.raises(UserError, match=r"batch_size=20 does not divide by 8 .* such as 16"):
+        make_sharding(batch_size=20, devices=jax.devices()[:8])
+    with pytest.raises(UserError, match="needs 3 devices, but there are 8"):
+        make_sharding(batch_size=24, num_data=3, devices=jax.devices()[:8])
