@@ -38,7 +38,7 @@ class Patience:
     retries: int = 30
 
 
-class Lost(Exception):  # noqa: N818  (an event, not an error)
+class Lost(Exception):
     """The machine, or the job on it, has to be set up again."""
 
     def __init__(self, why: str, in_place: bool = False):

@@ -20,7 +20,7 @@ Command = tuple[str, ...]
 _TICK_SECONDS = 0.1
 
 
-class Stopped(Exception):  # noqa: N818  (a request, not an error)
+class Stopped(Exception):
     """The launcher was asked to stop while it waited."""
 
 

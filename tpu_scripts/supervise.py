@@ -56,7 +56,8 @@ class Interrupt:
             yield self
         finally:
             for kind, handler in before.items():
-                signal.signal(kind, handler)
+                # A further signal must not change the exit status that tells of the first.
+                signal.signal(kind, handler if self.signal_number is None else signal.SIG_IGN)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
