@@ -99,7 +99,8 @@ def _encode(spec: DatasetSpec, images_NxHxWxC, indices_N) -> Iterator[bytes]:
 def staging_folder(path: Path, fingerprint: dict) -> Iterator[Path]:
     """Hold ``path`` for this process alone; what another source left there is cleared first.
 
-    The folder is removed only after success: an interrupted preparation goes on from it.
+    The folder stays only after a failure that came when shards were already written: the next
+    preparation goes on from them.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -114,8 +115,15 @@ def staging_folder(path: Path, fingerprint: dict) -> Iterator[Path]:
                 f"another process is preparing this dataset in {path.parent}"
             ) from error
         _clear_unless_same(path, fingerprint)
-        yield path
-        shutil.rmtree(path)
+        try:
+            yield path
+            done = True
+        except BaseException:
+            done = not any(path.glob("shard-*"))
+            raise
+        finally:
+            if done:
+                shutil.rmtree(path)
 
 
 def _clear_unless_same(path: Path, fingerprint: dict) -> None:

@@ -92,6 +92,11 @@ class _Tar:
     def __init__(self, path: Path, named: Path):
         self._path, self._named = path, named
         self._file = path.open("rb")
+        # A tar ends with two blocks of zeros; cut between members, it would look whole.
+        self._file.seek(max(0, path.stat().st_size - 2 * tarfile.BLOCKSIZE))
+        if any(self._file.read()):
+            self._file.close()
+            raise tarfile.ReadError("no end of archive")
 
     def entries(self) -> Iterator[tuple[str, tuple[int, int] | None]]:
         size = self._path.stat().st_size
