@@ -101,6 +101,17 @@ def load_config(root: pathlib.Path, config: str, overrides: tuple[str, ...]) -> 
         raise UserError(f"--config={config} does not load: {line}") from error
 
 
+def check_data(config: ConfigDict) -> None:
+    """Raises `UserError` for a dataset on a local disk, which a machine made for the run lacks."""
+    name, data_dir = config.data.name, str(config.data.data_dir)
+    if name.endswith("_rendered") or "://" in data_dir:
+        return
+    raise UserError(
+        f"dataset {name!r} is read from {data_dir!r}, which the workers do not have: prepare it, "
+        "copy it to a bucket, and pass --config.data.data_dir=gs://BUCKET/PATH"
+    )
+
+
 def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
     """Raises `UserError` when mesh and global batch do not divide over the devices."""
     chips, batch_size, mesh = topology.chips * slices, config.batch_size, config.mesh
@@ -111,6 +122,8 @@ def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
             f"a mesh of {members} x {share} (population x data) is not the {chips} chips of "
             f"{slices} x {topology.name}: change config.mesh or the topology"
         )
+    if batch_size < 1:
+        raise UserError(f"--config.batch_size={batch_size}: it must be at least 1")
     if batch_size % share:
         fitting = max(n for n in range(1, share) if batch_size % n == 0 and share % n == 0)
         raise UserError(

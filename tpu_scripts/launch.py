@@ -63,6 +63,8 @@ def make_launch(arguments: Sequence[str], root: pathlib.Path) -> tuple[argparse.
         checks.check_remote_workdir(options.workdir)
     config = checks.load_config(root, options.config, overrides)
     checks.check_batch(config, topology, options.slices)
+    if not options.docker_image:  # An image may hold its data.
+        checks.check_data(config)
     _check_engine(options)
     pack, archive, commit = cli.make_pack(options, root)
     checks.check_shipped(root, commit, options.config.partition(":")[0])

@@ -5,6 +5,7 @@ plays the trainer: what the launcher sends to its workers is executed, not only 
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -26,9 +28,14 @@ CONFIG = """
 from ml_collections import ConfigDict
 
 def get_config(dataset):
-    if dataset != "shapes3d":
+    if not dataset.startswith("shapes3d"):
         raise ValueError(f"unknown dataset {dataset!r}: did you mean shapes3d?")
-    return ConfigDict({"batch_size": 128, "mesh": {"data": -1, "population": 1}, "seed": 0})
+    return ConfigDict({
+        "batch_size": 128,
+        "data": {"name": dataset, "data_dir": "~/data"},
+        "mesh": {"data": -1, "population": 1},
+        "seed": 0,
+    })
 """
 
 
@@ -68,6 +75,29 @@ class Cloud:
                 os.killpg(int(pid.read_text()), signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def reaping(cloud: Cloud):
+    """Adopts and buries the detached trainers, which init does slowly in some containers.
+
+    `tail --pid` takes a dead process for a running one until it is buried.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER, on Linux.
+    done = threading.Event()
+
+    def reap() -> None:
+        while not done.wait(0.02):
+            for path in cloud.root.glob("machines/*/*/*/*.pid"):
+                with contextlib.suppress(ValueError, OSError):
+                    os.waitpid(int(path.read_text()), os.WNOHANG)
+
+    thread = threading.Thread(target=reap)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
 @pytest.fixture
 def cloud(tmp_path, monkeypatch):
     """The fake cloud, its programs first on PATH."""
@@ -84,8 +114,9 @@ def cloud(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     cloud = Cloud(root)
-    yield cloud
-    cloud.kill_all()
+    with reaping(cloud):
+        yield cloud
+        cloud.kill_all()
 
 
 @pytest.fixture
@@ -109,7 +140,7 @@ def flags():
     """Flags of a good launch on one worker; later ones win."""
     return [
         *("--name=run", "--topology=v5e:1x1", "--project=my-project", "--zone=us-west4-a"),
-        "--config=experiments/configs/tiny.py:shapes3d",
+        "--config=experiments/configs/tiny.py:shapes3d_rendered",
         *("--workdir=gs://bucket/runs/run", *QUICK),
     ]
 

@@ -19,7 +19,9 @@ from tpu_scripts.faults import Backoff, Fault, LaunchError, classify
         (["--name=My_Run"], "--name='My_Run' is not a valid name"),
         (["--name=" + "a" * 36], "is not a valid name"),  # Its evaluator's would be too long.
         (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean experiments/configs/ti"),
-        (["--config=experiments/configs/tiny.py:shapes"], "unknown dataset 'shapes'"),
+        (["--config=experiments/configs/tiny.py:shape"], "unknown dataset 'shape'"),
+        (["--config=experiments/configs/tiny.py:shapes3d"], "pass --config.data.data_dir=gs://"),
+        (["--config.batch_size=0"], "it must be at least 1"),
         (["--config=../tiny.py:shapes3d"], "must be relative to the source directory"),
         (["--config.batchsize=3"], "unknown config key 'batchsize': did you mean 'batch_size'?"),
         (["--config.batch_size=many"], "invalid literal for int()"),
@@ -63,11 +65,11 @@ def test_uncommitted_changes_are_not_left_behind_silently(cloud, run, project):
     status, _, err = run()
     assert status == 2
     assert "1 uncommitted changes (such as experiments/configs/new.py)" in err
-    status, _, err = run("--config=experiments/configs/new.py:shapes3d", "--allow_dirty")
+    status, _, err = run("--config=experiments/configs/new.py:shapes3d_rendered", "--allow_dirty")
     assert status == 2
     new = (project / "experiments/configs/tiny.py").read_text()
     (project / "experiments/configs/new.py").write_text(new)
-    status, _, err = run("--config=experiments/configs/new.py:shapes3d", "--allow_dirty")
+    status, _, err = run("--config=experiments/configs/new.py:shapes3d_rendered", "--allow_dirty")
     assert status == 2
     assert "experiments/configs/new.py is not in commit" in err
     assert cloud.calls == []

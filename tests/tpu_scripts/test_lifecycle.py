@@ -21,9 +21,9 @@ def test_success_follows_the_log_and_deletes(cloud, run):
     assert (status, err) == (0, "")
     assert "[train] run is ACTIVE" in out
     expected = (
-        "experiments.train start 1 on run:0/0 with tpu,cpu: ["
-        "'--config=experiments/configs/tiny.py:shapes3d', '--workdir=gs://bucket/runs/run', "
-        "'--config.seed=3']"
+        "experiments.train start 1 on run:0/0 with tpu,cpu: "
+        "['--config=experiments/configs/tiny.py:shapes3d_rendered', "
+        "'--workdir=gs://bucket/runs/run', '--config.seed=3']"
     )
     assert f"[train] {expected}" in out
     assert "[train] train ended well" in out

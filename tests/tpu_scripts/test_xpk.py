@@ -24,7 +24,7 @@ def test_success_follows_the_workload(cloud, run):
     assert create[-1] == (
         "--command=pip install --quiet --require-hashes -r requirements.lock && exec env "
         "JAX_PLATFORMS=tpu,cpu python -m experiments.train "
-        "--config=experiments/configs/tiny.py:shapes3d --workdir=gs://bucket/runs/run "
+        "--config=experiments/configs/tiny.py:shapes3d_rendered --workdir=gs://bucket/runs/run "
         "--config.seed=3"
     )
     assert "delete" not in cloud.verbs()
