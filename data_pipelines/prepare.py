@@ -13,7 +13,7 @@ import numpy as np
 
 from data_pipelines import command_line
 from data_pipelines.builders import shards
-from data_pipelines.builders.registry import make_builder
+from data_pipelines.builders.registry import BUILDERS, make_builder
 from data_pipelines.errors import UserError
 from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import SPECS, get_spec
@@ -44,12 +44,11 @@ def prepare(
         raise shards.disk_error(error, root) from error
     if not os.access(root, os.W_OK):
         raise UserError(f"cannot write in {root}: permission denied")
-    builder = make_builder(name, root, source, **kwargs)
-    folder = Path(builder.data_dir)
+    folder = root / name / str(BUILDERS[name].VERSION)
     if not folder.exists():
         _remove_leftovers(folder)
         try:
-            builder.download_and_prepare()
+            make_builder(name, root, source, **kwargs).download_and_prepare()
         except OSError as error:
             raise shards.disk_error(error, root) from error
     # What is there is opened like a reader would, so that "prepared" means readable.
