@@ -107,9 +107,12 @@ def open_prepared(
     """
     if cache not in ("auto", "none", "disk", "ram"):
         raise UserError(f"cache must be 'auto', 'none', 'disk' or 'ram'; got {cache!r}")
-    folder = find_prepared(spec, data_dir)
-    if cache == "disk" or is_remote(data_dir):
-        folder = copy_to_cache(folder, cache_dir)
+    try:
+        folder = find_prepared(spec, data_dir)
+        if cache == "disk" or is_remote(data_dir):
+            folder = copy_to_cache(folder, cache_dir)
+    except ImportError as error:
+        raise UserError(f"cannot read {data_dir}: {error}") from error
     folder = Path(folder)
     info = _load_info(folder, spec)
     lengths = [int(length) for length in info["shardLengths"]]

@@ -5,9 +5,11 @@ import json
 import os
 import struct
 
+import fsspec.implementations.memory
 import numpy as np
 import pytest
 from array_record.python import array_record_module
+from etils import epath
 from PIL import Image
 
 from data_pipelines import example_proto, prepare
@@ -127,6 +129,42 @@ def test_a_copy_is_made_once_and_completed_when_damaged(tmp_path, monkeypatch):
     copies[0].write_bytes(b"half")
     dataset = open_prepared(*arguments)
     np.testing.assert_array_equal(dataset.images(np.arange(288)), images)
+
+
+class Bucket(fsspec.implementations.memory.MemoryFileSystem):
+    store, pseudo_dirs, cachable = {}, [""], False
+
+    def __init__(self):
+        super().__init__()
+        self.opened = []
+
+    def open(self, path, mode="rb", **kwargs):
+        self.opened.append(os.path.basename(path))
+        return super().open(path, mode, **kwargs)
+
+
+def test_remote_data_is_copied_to_this_host_once(tmp_path, monkeypatch):
+    spec, images, folder = prepare_small(tmp_path, monkeypatch)
+    bucket = Bucket()
+    for path in folder.iterdir():
+        bucket.pipe_file(f"gs://bucket/data/shapes3d/3.0.0/{path.name}", path.read_bytes())
+    monkeypatch.setattr(epath.backend.fsspec_backend, "_get_filesystem", lambda name: bucket)
+    bucket.opened.clear()
+    for _ in range(2):
+        dataset = open_prepared(spec, "gs://bucket/data", cache_dir=tmp_path / "cache")
+        np.testing.assert_array_equal(dataset.images(np.arange(288)), images)
+        assert [bucket.opened.count(p.name) for p in folder.iterdir()] == [1] * 6
+    with pytest.raises(UserError, match="is not prepared in gs://bucket/other"):
+        open_prepared(spec, "gs://bucket/other")
+
+
+def test_remote_data_without_its_library_is_one_line(tmp_path, monkeypatch):
+    def refuse(name):
+        raise ImportError("Please install gcsfs to access Google Storage")
+
+    monkeypatch.setattr(epath.backend.fsspec_backend, "_get_filesystem", refuse)
+    with pytest.raises(UserError, match="cannot read gs://bucket/data: Please install gcsfs"):
+        make_dataset("shapes3d", data_dir="gs://bucket/data")
 
 
 def test_pipeline_over_a_prepared_dataset(tmp_path, monkeypatch):
