@@ -53,6 +53,7 @@ _ADVICE = {
     Fault.QUOTA: "ask for more quota, take a smaller topology, or another zone",
     Fault.EXISTS: "choose another --name, or delete it first",
     Fault.INVALID: "correct the flags",
+    Fault.ABSENT: "check the project, the zone (does it offer this TPU?) and the cluster",
 }
 
 

@@ -177,16 +177,22 @@ class Lifecycle:
 
     def _follow(self) -> str:
         """Returns the job's exit status as the first worker tells it, across broken connections."""
+        answered = time.monotonic()
         while True:
-            status = self._follow_once()
+            status, count = self._follow_once()
             seen = self._observe()
             self._raise_if_lost(seen)
             if status is not None:
                 return status
+            if count:
+                answered = time.monotonic()
+            elif time.monotonic() > answered + self.patience.workers:
+                raise Lost(f"{self.plan.name} is {seen.word}, but its first worker is out of reach")
             self.say(f"lost the connection, {self.plan.name} is {seen.word}: following again")
             self.shell.wait(self.patience.poll)
 
-    def _follow_once(self) -> str | None:
+    def _follow_once(self) -> tuple[str | None, int]:
+        """Returns the exit status if the job has ended, and how many lines the connection told."""
         status, count = None, 0
         with self.shell.stream(self.plan.follow) as stream:
             while stream.returncode is None:
@@ -200,7 +206,7 @@ class Lifecycle:
                         self.say(line)
                 if stream.returncode is None:
                     self._raise_if_lost(self._observe())
-        return status
+        return status, count
 
     def _judge(self, status: str) -> None:
         """Ends well on 0; starts again what was killed; everything else is final."""

@@ -61,6 +61,7 @@ def test_retries_are_bounded(cloud, run):
         (PERMISSION, "permission denied"),
         ("RESOURCE_EXHAUSTED: Quota limit 'TPUV5sLitepod' has been exceeded. Limit: 0", "quota"),
         ("INVALID_ARGUMENT: unknown accelerator type", "invalid request"),
+        ("NOT_FOUND: Location us-west4-a is not found", "check the project, the zone"),
     ],
 )
 def test_refusals_that_are_final(cloud, run, error, word):
@@ -70,7 +71,8 @@ def test_refusals_that_are_final(cloud, run, error, word):
     assert err.startswith("error: cannot create 'run': ")
     assert word in err
     assert err.count("\n") == 1
-    assert cloud.verbs("create", "delete") == ["create"]
+    assert cloud.verbs("create") == ["create"]
+    assert cloud.machines == []
 
 
 def test_no_permission_to_look_makes_nothing(cloud, run):
@@ -161,6 +163,22 @@ def test_a_killed_job_is_started_again_in_place(cloud, run):
     assert cloud.verbs("create") == ["create"]
 
 
+def test_broken_connection_is_followed_again(cloud, run):
+    cloud.play(train=[[1, 0]], cut=[2])
+    status, out, _ = run()
+    assert status == 0
+    assert "lost the connection, run is ACTIVE: following again" in out
+    assert out.count("experiments.train start 1") == 1  # The log begins anew, but is told once.
+
+
+def test_unreachable_worker_is_replaced(cloud, run):
+    cloud.play(train=[[60, 0], [0.2, 0]], cut=[1000, 0])
+    status, out, _ = run("--worker_timeout=0.5")
+    assert status == 0
+    assert "its first worker is out of reach" in out
+    assert cloud.verbs("create") == ["create"] * 2
+
+
 def test_install_failure_tells_why(cloud, run):
     cloud.play(install="hashes do not match")
     status, _, err = run()
@@ -207,7 +225,7 @@ def test_interrupt_deletes(cloud, start, kind, status):
     time.sleep(0.05)
     start.send_signal(kind)  # Impatience does not leave the machine behind.
     out = start.stdout.read()
-    assert start.wait(timeout=20) == status
+    assert start.wait(timeout=60) == status
     assert "deleting run" in out
     assert cloud.machines == []
 
@@ -215,5 +233,5 @@ def test_interrupt_deletes(cloud, start, kind, status):
 def test_interrupt_deletes_though_nobody_reads(cloud, start):
     start.stdout.close()
     start.send_signal(signal.SIGINT)
-    start.wait(timeout=20)
+    start.wait(timeout=60)
     assert cloud.machines == []

@@ -113,7 +113,7 @@ def test_interrupt_deletes_the_workload(cloud, project, flags):
             break
     process.send_signal(signal.SIGINT)
     assert "deleting workload run" in process.stdout.read()
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=60) == 130
     assert cloud.verbs("create", "delete") == ["create", "delete"]
 
 

@@ -6,6 +6,7 @@ Keys of scenario.json, each a list with one entry per creation (the last one rep
   lost:   the state told once the log has been followed for a moment, or null
   dead:   workers that never answer
   deaf:   workers that miss the first `start`
+  cut:    how many times following breaks off, after the first line and then without any
 and, for any call: describe (an error), delete (an error), install (an error).
 """
 
@@ -18,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(os.environ["FAKE_CLOUD"])
 HOSTS = {"v5litepod-1": 1, "v5litepod-16": 4, "v5litepod-256": 64}
@@ -132,6 +134,7 @@ def ssh(name, arguments):
             continue
         if "tail -n +1" in script:
             (ROOT / "machines" / name / "followed").touch()
+            cut(ROOT / "machines" / name / "cuts", number, home / "qlae/train.log")
         environment = {**os.environ, "HOME": str(home), "FAKE_WORKER": f"{name}:{worker}"}
         environment["FAKE_NUMBER"] = str(number)
         statuses.append(
@@ -140,6 +143,18 @@ def ssh(name, arguments):
             ).returncode
         )
     sys.exit(max(statuses, default=0))
+
+
+def cut(counter, number, log):
+    """Breaks the connection off as long as the scenario says."""
+    cuts = int(counter.read_text()) if counter.exists() else 0
+    counter.write_text(str(cuts + 1))
+    if cuts < entry("cut", number, 0):
+        if cuts == 0:
+            while not log.exists() or not log.read_text():
+                time.sleep(0.02)
+            print(log.read_text().splitlines()[0], flush=True)
+        sys.exit(255)
 
 
 def scp(name, arguments):

@@ -1,0 +1,47 @@
+"""What the launcher takes for granted about this repository's configs and entry points."""
+
+import pathlib
+import shlex
+
+import pytest
+from absl import flags
+
+import experiments.train  # noqa: F401  (defines its flags)
+from eval import worker
+from tpu_scripts import checks
+from tpu_scripts.errors import UserError
+from tpu_scripts.job import make_evaluate_job, make_train_job
+from tpu_scripts.topologies import get_topology
+
+ROOT = pathlib.Path(__file__).parents[2]
+QLAE = "experiments/configs/qlae.py:shapes3d_rendered"
+
+
+def test_real_configs_pass_the_checks():
+    config = checks.load_config(ROOT, QLAE, ("--config.seed=3",))
+    assert config.seed == 3
+    checks.check_data(config)
+    checks.check_batch(config, get_topology("v5e:4x4"), slices=2)
+    with pytest.raises(UserError, match=r"128 does not divide over 256 chips.*take 128 chips"):
+        checks.check_batch(config, get_topology("v5e:16x16"), slices=1)
+    with pytest.raises(UserError, match=r"pass --config.data.data_dir=gs://"):
+        checks.check_data(checks.load_config(ROOT, QLAE.removesuffix("_rendered"), ()))
+    with pytest.raises(UserError, match="unknown dataset 'shapes4d'"):
+        checks.load_config(ROOT, "experiments/configs/qlae.py:shapes4d", ())
+
+
+def test_entry_points_know_the_flags_they_are_given(monkeypatch):
+    train = make_train_job(QLAE, "gs://b/r", ())
+    assert train.arguments[:2] == ("-m", "experiments.train")
+    assert all(flag[2:].partition("=")[0] in flags.FLAGS for flag in train.arguments[2:])
+    evaluate = make_evaluate_job(("gs://b/r", "gs://b/s"), "cpu")
+    assert evaluate.arguments[:2] == ("-m", "eval.worker")
+    monkeypatch.setattr("sys.argv", ["worker", *evaluate.arguments[2:]])
+    assert worker.parse_arguments().workdir == ["gs://b/r", "gs://b/s"]
+
+
+def test_command_line_survives_the_shell():
+    job = make_train_job(QLAE, "gs://b/r", ("--config.data.name=it's $HOME",))
+    line = shlex.split(job.command_line("python"))
+    assert line[:3] == ["env", "JAX_PLATFORMS=tpu,cpu", "python"]
+    assert line[-1] == "--config.data.name=it's $HOME"
