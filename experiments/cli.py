@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError as DataError
@@ -22,6 +22,8 @@ def run(main: Callable[[], int | None]) -> None:
     try:
         check_config_flags(sys.argv[1:])
         extra = flags.FLAGS(sys.argv)[1:]
+        # Orbax logs, with a traceback, what it also raises.
+        logging.set_verbosity(logging.FATAL)
         if extra:
             raise UserError(f"unexpected argument {extra[0]!r}: all arguments are --flags")
         sys.exit(main())

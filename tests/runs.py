@@ -3,26 +3,31 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TINY = "tests/configs/tiny.py"
 
 
-def start(module: str, *arguments: str, devices: int = 1, **options) -> subprocess.Popen:
-    """Starts `python -m module arguments` in the project's root, on simulated devices."""
+def start(
+    module: str, *arguments: str, devices: int = 1, prefix: Sequence[str] = ()
+) -> subprocess.Popen:
+    """Starts `python -m module arguments` in the project's root, on simulated devices.
+
+    `prefix` is a command that runs it, such as a shell that first sets limits.
+    """
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
+        [*prefix, sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **options,
     )
 
 

@@ -16,10 +16,11 @@ def make_decay_mask(model: nnx.Module) -> dict:
     which the bare arrays of an update no longer carry.
     """
     flat = nnx.to_flat_state(nnx.state(model, nnx.Param))
-    return nnx.from_flat_state(
+    mask: Any = nnx.from_flat_state(
         [(path, not (isinstance(leaf, Codebook) or path[-1] == "bias")) for path, leaf in flat],
         cls=dict,
     )
+    return mask
 
 
 def make_optimizer(

@@ -1,0 +1,116 @@
+"""The evaluation worker, knowing a run directory alone."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eval.encode import compute_psnr, make_encoder
+from eval.metrics.infomec import compute_infomec
+from eval.records import load_records
+from eval.restored import open_run
+from qlae.training.checkpoint import list_steps
+from tests import runs
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A tiny run that has trained to its end."""
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    code, _, errors = runs.train(workdir)
+    assert code == 0, errors
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def scored(finished):
+    """The same, scored on eight devices."""
+    code, output, errors = runs.run("eval.worker", f"--workdir={finished}", devices=8)
+    assert code == 0, errors
+    assert output.count("infom") == 4
+    return finished
+
+
+def test_every_checkpoint_has_one_record_and_its_pictures(scored):
+    records = load_records(scored)
+    assert [record.step for record in records] == list_steps(scored) == [10, 20, 30, 40]
+    for record in records:
+        assert record.protocol == "heldout"
+        assert record.num_samples == 1000
+        assert {"infom", "infoe", "infoc", "psnr"} <= set(record.scores)
+        assert all(np.isfinite(score) for score in record.scores.values())
+        pictures = scored / "eval" / "heldout" / f"step_{record.step:09d}"
+        for name in ("reconstructions", "traversals", "nmi"):
+            with Image.open(pictures / f"{name}.png") as image:
+                assert min(image.size) > 50
+                assert np.asarray(image.convert("L")).std() > 5  # something is drawn
+
+
+def test_scores_are_infomec_of_the_held_out_indices(scored):
+    run = open_run(scored)
+    encoding = make_encoder(run)(run.load(40))
+    assert encoding.latents_NxZ.dtype == np.int32
+    expected_sources = run.dataset.spec.sources_at(run.split.eval_indices)
+    np.testing.assert_array_equal(encoding.sources_NxS, expected_sources)
+    infomec = compute_infomec(encoding.sources_NxS, encoding.latents_NxZ, discrete=True)
+    record = load_records(scored)[-1]
+    assert record.scores["infom"] == pytest.approx(infomec.infom, abs=1e-6)
+    assert record.scores["psnr"] == pytest.approx(encoding.psnr_N.mean(), abs=1e-3)
+
+
+def test_held_out_images_are_never_trained_on(scored):
+    split = open_run(scored).split
+    assert not set(split.train_indices.tolist()) & set(split.eval_indices.tolist())
+
+
+def test_scored_again_nothing_is_left_to_do(scored):
+    before = {path: path.stat().st_mtime_ns for path in (scored / "eval").rglob("*.json")}
+    code, output, _ = runs.run("eval.worker", f"--workdir={scored}", "--once")
+    assert code == 0
+    assert "infom" not in output
+    assert before == {path: path.stat().st_mtime_ns for path in (scored / "eval").rglob("*.json")}
+
+
+def test_one_damaged_checkpoint_does_not_take_the_others_down(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir, ignore=shutil.ignore_patterns("eval"))
+    for file in (workdir / "checkpoints" / "20" / "params").rglob("*"):
+        if file.is_file() and file.stat().st_size > 1000:
+            file.write_bytes(file.read_bytes()[:500])
+    (workdir / "checkpoints" / "30" / "commit_success.txt").unlink()  # copied without its marker
+    code, _, errors = runs.run("eval.worker", f"--workdir={workdir}", "--once")
+    assert code == 2
+    assert [record.step for record in load_records(workdir)] == [10, 40]
+    assert f"{workdir}/checkpoints/20 cannot be read" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("arguments", [["--once"], []])
+def test_no_run_is_one_line(tmp_path, arguments):
+    code, _, errors = runs.run("eval.worker", f"--workdir={tmp_path / 'nothing'}", *arguments)
+    assert code == 2
+    assert errors.startswith("error: no run at")
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_failed_run_ends_the_worker(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir, ignore=shutil.ignore_patterns("eval"))
+    shutil.rmtree(workdir / "checkpoints" / "40")
+    config = json.loads((workdir / "config.json").read_text())
+    config["config"]["eval"]["metrics"] = ["infomec", "mig"]
+    (workdir / "config.json").write_text(json.dumps(config))
+    (workdir / "FAILED").write_text("loss/total is nan at step 33\n")
+    code, output, errors = runs.run("eval.worker", f"--workdir={workdir}")
+    assert code == 0, errors
+    assert "training failed: loss/total is nan" in output
+    assert [record.step for record in load_records(workdir)] == [10, 20, 30]
+    assert all("mig" in record.scores for record in load_records(workdir))
+
+
+def test_psnr_of_a_known_error():
+    image = np.full((2, 4, 4, 3), 0.5, np.float32)
+    np.testing.assert_allclose(compute_psnr(image, image + 0.1), 20, rtol=1e-5)

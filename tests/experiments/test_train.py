@@ -1,0 +1,185 @@
+"""The trainer as a user runs it: to the end, killed, asked to stop, and given mistakes."""
+
+import json
+import random
+import shutil
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from eval.restored import open_run
+from qlae.run_directory import RunDirectory
+from qlae.training.checkpoint import list_steps
+from tests import runs
+
+LONG = ("--config.num_steps=300", "--config.checkpoint_every=20")
+
+
+def final_params(workdir):
+    run = open_run(workdir)
+    return jax.device_get(run.load(run.config.num_steps))
+
+
+def assert_same(first, second):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An uninterrupted run of the long tiny config."""
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    code, output, errors = runs.train(workdir, *LONG)
+    assert code == 0, errors
+    assert "300/300" in errors
+    return workdir
+
+
+def test_a_run_leaves_its_config_progress_logs_and_checkpoints(finished):
+    assert list_steps(finished) == list(range(20, 301, 20))
+    run = RunDirectory(finished)
+    assert run.is_complete
+    assert run.load_config().model.name == "qlae"
+    assert run.load_progress()["step"] == 300
+    assert json.loads((finished / "config.json").read_text())["versions"]["jax"]
+    assert list((finished / "logs" / "train").glob("events*"))
+
+
+def test_run_again_it_says_that_it_is_complete(finished):
+    code, output, _ = runs.train(finished, *LONG)
+    assert code == 0
+    assert "is complete" in output
+
+
+def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(finished, tmp_path):
+    rng = random.Random(0)
+    for _ in range(4):
+        process = runs.start(
+            "experiments.train", f"--config={runs.TINY}", f"--workdir={tmp_path / 'run'}", *LONG
+        )
+        before = list_steps(tmp_path / "run")
+        deadline = time.monotonic() + 120
+        while list_steps(tmp_path / "run") == before and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if RunDirectory(tmp_path / "run").is_complete:
+            break
+    code, _, errors = runs.train(tmp_path / "run", *LONG)
+    assert code == 0, errors
+    assert_same(final_params(finished), final_params(tmp_path / "run"))
+
+
+def test_asked_to_stop_it_saves_and_resumes_from_there(finished, tmp_path):
+    workdir = tmp_path / "run"
+    process = runs.start(
+        "experiments.train", f"--config={runs.TINY}", f"--workdir={workdir}", *LONG
+    )
+    while not list_steps(workdir) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    code, output, errors = runs.finish(process)
+    assert code == 143, errors
+    assert "stopped at step" in output
+    assert runs.train(workdir, *LONG)[0] == 0
+    assert_same(final_params(finished), final_params(workdir))
+
+
+def test_another_config_never_trains_over_a_run(finished):
+    code, _, errors = runs.train(finished, *LONG, "--config.optimizer.weight_decay=0.7")
+    assert code == 2
+    assert "holds a run of another config: optimizer.weight_decay is" in errors
+    assert_one_line(errors)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    workdir = tmp_path / "run"
+    code, _, errors = runs.train(workdir, "--config.optimizer.learning_rate=1e30")
+    assert code == 1
+    assert_one_line(errors)
+    assert "the run has diverged" in errors
+    assert "diverged" in RunDirectory(workdir).failure
+    params = [np.isfinite(leaf).all() for step in list_steps(workdir)
+              for leaf in jax.tree.leaves(jax.device_get(open_run(workdir).load(step)))]  # fmt: skip
+    assert all(params)
+
+
+def test_a_truncated_checkpoint_is_named_and_nothing_is_overwritten(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "300")
+    newest = workdir / "checkpoints" / "280"
+    for file in (newest / "params").rglob("*"):
+        if file.is_file() and file.stat().st_size > 1000:
+            file.write_bytes(file.read_bytes()[:500])
+    code, _, errors = runs.train(workdir, *LONG)
+    assert code == 2
+    assert f"the checkpoint {newest} cannot be read" in errors
+    assert_one_line(errors)
+    shutil.rmtree(newest)
+    assert runs.train(workdir, *LONG)[0] == 0
+    assert_same(final_params(finished), final_params(workdir))
+
+
+def test_a_full_disk_is_one_line_and_the_run_resumes(finished, tmp_path):
+    workdir = tmp_path / "run"
+    no_large_files = ("sh", "-c", 'ulimit -f 16; exec "$@"', "sh")
+    code, _, errors = runs.train(workdir, *LONG, prefix=no_large_files)
+    assert code == 2
+    assert "cannot save a checkpoint" in errors
+    assert_one_line(errors)
+    assert runs.train(workdir, *LONG)[0] == 0
+    assert_same(final_params(finished), final_params(workdir))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config=tests/configs/tiny.py", "--config.num_step=3"], "did you mean 'num_steps'"),
+        (["--config=experiments/configs/qlae.py:shapes3"], "did you mean 'shapes3d'"),
+        (["--config=experiments/configs/qlea.py"], "no config file"),
+        (["--config=tests/configs/tiny.py", "--config.data.name=shapes3d_renderd"], "did you mean"),
+        (["--config=tests/configs/tiny.py", "--config.num_steps=many"], "num_steps"),
+        (["--config=tests/configs/tiny.py", "--config.num_steps=0"], "at least 1"),
+        (["--config=tests/configs/tiny.py", "--config.batch_size=12"], "does not divide by 8"),
+        (["--config=tests/configs/tiny.py", "--confg.seed=1"], "confg.seed"),
+        (["--config=tests/configs/tiny.py", "extra"], "unexpected argument 'extra'"),
+        ([], "--config=FILE.py"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, message):
+    workdir = tmp_path / "run"
+    code, _, errors = runs.run("experiments.train", f"--workdir={workdir}", *arguments, devices=8)
+    assert code == 2
+    assert message in errors
+    assert_one_line(errors)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize("kind", ["a file in its place", "someone else's files"])
+def test_a_directory_that_is_not_a_runs_is_left_alone(tmp_path, kind):
+    workdir = tmp_path / "run"
+    if kind == "a file in its place":
+        workdir.write_text("mine")
+        precious = workdir
+    else:
+        workdir.mkdir()
+        precious = workdir / "notes.txt"
+        precious.write_text("mine")
+    code, _, errors = runs.train(workdir)
+    assert code == 2
+    assert_one_line(errors)
+    assert str(workdir) in errors
+    assert precious.read_text() == "mine"
+
+
+def assert_one_line(errors):
+    lines = [line for line in errors.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, errors
+    assert "Traceback" not in errors
