@@ -23,8 +23,11 @@ class Dataset(Protocol):
 
     spec: DatasetSpec
 
-    def images(self, indices_N: np.ndarray) -> np.ndarray:
-        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+    def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255].
+
+        They are written into ``out`` if it is given: contiguous, of that shape and type.
+        """
 
     def render(self, indices_N: jax.Array, tables=None) -> jax.Array:
         """Return the same inside jit; a UserError unless the dataset is rendered."""
@@ -41,9 +44,12 @@ class RenderedDataset:
     def _host_renderer(self):
         return procedural.make_host_renderer(self.spec)
 
-    def images(self, indices_N: np.ndarray) -> np.ndarray:
+    def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
-        return self._host_renderer(self.spec.sources_at(indices_N))
+        sources_NxS = self.spec.sources_at(indices_N)
+        images = self.spec.empty_images(len(sources_NxS)) if out is None else out
+        self._host_renderer(sources_NxS, images)
+        return images
 
     def render(self, indices_N: jax.Array, tables=None) -> jax.Array:
         """Return the same images as ``images``, computed where ``indices_N`` lives.

@@ -10,11 +10,13 @@ from typing import Literal
 import grain
 import numpy as np
 
+from data_pipelines.buffers import BufferPool
 from data_pipelines.datasets import Dataset
 from data_pipelines.errors import UserError
 from data_pipelines.random_order import permutation
 from data_pipelines.splits import Split
 
+_IN_USE = 4  # batches that a device or a consumer may still hold
 Emit = Literal["image", "index"]
 Batch = dict[str, np.ndarray]
 
@@ -27,9 +29,11 @@ class _ShuffledBatches(grain.sources.RandomAccessDataSource):
     positions; process p of P takes the p-th of P equal runs of it.
     """
 
-    def __init__(self, dataset, indices, batch_size, seed, process_index, process_count, emit):
+    def __init__(
+        self, dataset, indices, batch_size, seed, process_index, process_count, emit, pool
+    ):
         self._dataset, self._indices, self._seed = dataset, indices, seed
-        self._batch_size, self._emit = batch_size, emit
+        self._batch_size, self._emit, self._pool = batch_size, emit, pool
         self._share = batch_size // process_count
         self._offset = process_index * self._share
         # Readers may straddle two epochs.
@@ -43,7 +47,8 @@ class _ShuffledBatches(grain.sources.RandomAccessDataSource):
         indices = self._indices_at(start + np.arange(self._share))
         if self._emit == "index":
             return {"index": indices.astype(np.int32)}
-        return {"image": self._dataset.images(indices)}
+        images = self._pool.take((self._share, *self._dataset.spec.image_shape))
+        return {"image": self._dataset.images(indices, out=images)}
 
     def _indices_at(self, positions_N: np.ndarray) -> np.ndarray:
         """Return the grid positions at stream positions ``positions_N``."""
@@ -104,7 +109,14 @@ def make_train_iterator(
     if start_step < 0:
         raise UserError(f"start_step must not be negative; got {start_step}")
     source = _ShuffledBatches(
-        dataset, split.train_indices, batch_size, seed, process_index, process_count, emit
+        dataset,
+        split.train_indices,
+        batch_size,
+        seed,
+        process_index,
+        process_count,
+        emit,
+        BufferPool(prefetch + num_threads + _IN_USE),
     )
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
     iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
@@ -138,13 +150,15 @@ def make_eval_batches(
 
 
 def _padded_batches(dataset, indices, batch_size, offset, share, emit) -> Iterator[Batch]:
+    pool = BufferPool(_IN_USE)
     for start in range(offset, offset + len(indices), batch_size):
         places = start + np.arange(share)
         mask = places < len(indices)
         index = indices[np.minimum(places, len(indices) - 1)]
         batch = {"index": index, "mask": mask}
         if emit == "image":
-            batch["image"] = dataset.images(index)
+            images = pool.take((share, *dataset.spec.image_shape))
+            batch["image"] = dataset.images(index, out=images)
         yield batch
 
 

@@ -42,11 +42,11 @@ class PreparedDataset(_OnDisk):
         self._records, self._order = records, order
         self._marker = example_proto.bytes_marker("image", int(np.prod(spec.image_shape)))
 
-    def images(self, indices_N: np.ndarray) -> np.ndarray:
+    def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
-        indices = np.asarray(indices_N)
+        indices = self.spec.check_indices(indices_N)
         positions = indices if self._order is None else self._order[indices]
-        images = np.empty((len(indices), *self.spec.image_shape), np.uint8)
+        images = self.spec.empty_images(len(indices)) if out is None else out
         for image, record in zip(images, self._records.read(positions), strict=True):
             self._decode(record, image)
         if self.spec.binary:
@@ -77,14 +77,17 @@ class MemoryDataset(_OnDisk):
 
     def __init__(self, dataset: PreparedDataset):
         self.spec = dataset.spec
-        self._images = np.empty((self.spec.num_images, *self.spec.image_shape), np.uint8)
+        self._images = self.spec.empty_images(self.spec.num_images)
         for start in range(0, self.spec.num_images, _BLOCK):
             stop = min(start + _BLOCK, self.spec.num_images)
-            self._images[start:stop] = dataset.images(np.arange(start, stop))
+            dataset.images(np.arange(start, stop), out=self._images[start:stop])
 
-    def images(self, indices_N: np.ndarray) -> np.ndarray:
+    def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
-        return np.take(self._images, np.asarray(indices_N), axis=0)
+        indices = self.spec.check_indices(indices_N)
+        images = self.spec.empty_images(len(indices)) if out is None else out
+        # With mode "clip" numpy writes straight into ``out``.
+        return np.take(self._images, indices, axis=0, out=images, mode="clip")
 
 
 def open_prepared(

@@ -63,8 +63,11 @@ def render(spec: DatasetSpec, tables, sources_NxS, xp: ModuleType = np):
     return render_rooms(tables, sources_NxS, xp)
 
 
-def make_host_renderer(spec: DatasetSpec) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the fastest way to ``render`` on the host: int (N, S) -> uint8 (N, H, W, C)."""
+def make_host_renderer(spec: DatasetSpec) -> Callable[[np.ndarray, np.ndarray], None]:
+    """Return the fastest way to ``render`` on the host.
+
+    The returned function takes int (N, S) sources and the uint8 (N, H, W, C) array to fill.
+    """
     tables = load_tables(spec)
     if spec.name == "dsprites_rendered":
         return functools.partial(_paste_sprites, tables, spec.image_shape[0])
@@ -109,16 +112,16 @@ class HostRoomRenderer:
             self._tinted = [_tint(tables_GxKxHxW[:, layer]) for layer in (FLOOR, WALL, OBJECT)]
             self._tinted[OBJECT] += np.repeat(highlight.reshape(480, -1), 3, axis=1)[:, None]
 
-    def __call__(self, sources_NxS: np.ndarray) -> np.ndarray:
-        """Return the uint8 (N, H, W, 3) images of integer classes ``sources_NxS``."""
+    def __call__(self, sources_NxS: np.ndarray, images_NxHxWxC: np.ndarray) -> None:
+        """Fill uint8 ``images_NxHxWxC`` with the images of integer classes ``sources_NxS``."""
         if self._tinted is None:
-            return render_rooms(self._tables, sources_NxS)
+            images_NxHxWxC[:] = render_rooms(self._tables, sources_NxS)
+            return
         geometry_N = _geometry_at(sources_NxS)
         floor, wall, thing = self._tinted
-        size, n = self._tables.shape[-1], len(geometry_N)
-        images = np.empty((n, floor.shape[-1]), np.uint8)
+        images = images_NxHxWxC.reshape(len(geometry_N), floor.shape[-1])
         scratch = np.empty((_CHUNK, floor.shape[-1]), np.uint8)
-        for start in range(0, n, _CHUNK):
+        for start in range(0, len(geometry_N), _CHUNK):
             part = slice(start, start + _CHUNK)
             geometry, hues, out = geometry_N[part], sources_NxS[part, :3], images[part]
             layer_of = scratch[: len(geometry)]
@@ -126,7 +129,6 @@ class HostRoomRenderer:
             for layer, tinted in ((WALL, wall), (OBJECT, thing)):
                 _take(tinted, geometry, hues[:, layer], layer_of)
                 np.add(out, layer_of, out=out)
-        return images.reshape(n, size, size, 3)
 
 
 def _tint(light_GxHxW: np.ndarray) -> np.ndarray:
@@ -175,12 +177,13 @@ def _placement(sources_NxS, image_size: int):
     return row, left, top
 
 
-def _paste_sprites(tables_GxPxP, image_size: int, sources_NxS: np.ndarray) -> np.ndarray:
-    """Return what ``render_sprites`` does, by copying each sprite's window into a black picture."""
+def _paste_sprites(
+    tables_GxPxP, image_size: int, sources_NxS: np.ndarray, images_NxHxWxC: np.ndarray
+) -> None:
+    """Do what ``render_sprites`` does by copying each sprite's window into a black picture."""
     inner = tables_GxPxP[:, 1:-1, 1:-1]
     width = inner.shape[-1]
-    images = np.zeros((len(sources_NxS), image_size, image_size, 1), np.uint8)
+    images_NxHxWxC[:] = 0
     placement = (column.tolist() for column in _placement(sources_NxS, image_size))
     for i, (row, left, top) in enumerate(zip(*placement, strict=True)):
-        images[i, top : top + width, left : left + width, 0] = inner[row]
-    return images
+        images_NxHxWxC[i, top : top + width, left : left + width, 0] = inner[row]

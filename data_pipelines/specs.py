@@ -63,8 +63,8 @@ class DatasetSpec:
         """The number of latents that the paper gives a model of this dataset: Z = 2 S."""
         return 2 * self.num_sources
 
-    def sources_at(self, indices_N) -> np.ndarray:
-        """Return the int32 (N, S) classes of the images at grid positions ``indices_N``.
+    def check_indices(self, indices_N) -> np.ndarray:
+        """Return ``indices_N`` as an array of grid positions.
 
         Raises:
             UserError: an index lies outside the grid.
@@ -74,6 +74,15 @@ class DatasetSpec:
             raise UserError(
                 f"index out of range: {self.name} has images 0 to {self.num_images - 1}"
             )
+        return indices
+
+    def sources_at(self, indices_N) -> np.ndarray:
+        """Return the int32 (N, S) classes of the images at grid positions ``indices_N``.
+
+        Raises:
+            UserError: an index lies outside the grid.
+        """
+        indices = self.check_indices(indices_N)
         columns = np.unravel_index(indices.astype(np.int64), self.cardinalities)
         return np.stack(columns, axis=-1).astype(np.int32)
 
@@ -101,6 +110,10 @@ class DatasetSpec:
         sources = np.asarray(sources_NxS)
         columns = [np.asarray(s.values)[sources[..., i]] for i, s in enumerate(self.sources)]
         return np.stack(columns, axis=-1)
+
+    def empty_images(self, count: int) -> np.ndarray:
+        """Return an uninitialised uint8 (count, H, W, C) array for images of this dataset."""
+        return np.empty((count, *self.image_shape), np.uint8)
 
     def with_image_size(self, image_size: int) -> DatasetSpec:
         """Return this spec with square images of ``image_size`` pixels."""

@@ -17,7 +17,9 @@ class _RenderedImages:
         self._spec, self._render = spec, make_host_renderer(spec)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        return self._render(self._spec.sources_at(np.arange(start, stop)))
+        images = self._spec.empty_images(stop - start)
+        self._render(self._spec.sources_at(np.arange(start, stop)), images)
+        return images
 
     def close(self) -> None:
         pass

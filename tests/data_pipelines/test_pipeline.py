@@ -79,6 +79,17 @@ def test_position_is_the_number_of_batches_and_restores_on_other_process_counts(
     assert not np.array_equal(whole[0], after[0])
 
 
+def test_batches_that_are_kept_are_never_overwritten():
+    iterator = make_train_iterator(DATASET, SPLIT, batch_size=8, seed=0, prefetch=2)
+    indices = make_train_iterator(DATASET, SPLIT, batch_size=8, seed=0, emit="index")
+    kept = [next(iterator)["image"] for _ in range(60)]
+    slices = [next(iterator)["image"][1:3] for _ in range(60)]
+    for batch in kept:
+        np.testing.assert_array_equal(batch, DATASET.images(next(indices)["index"]))
+    for part in slices:
+        np.testing.assert_array_equal(part, DATASET.images(next(indices)["index"])[1:3])
+
+
 def test_position_may_be_far():
     far = draw(2, SPLIT, start_step=10**9)
     assert len(set(far[0])) == 24
