@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
 
 from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.faults import make_final_error
@@ -39,7 +38,11 @@ def format_launch(launch: Launch) -> str:
 
 
 class Interrupt:
-    """Turns SIGINT, SIGTERM and SIGHUP into a request to stop that lets deletions finish."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a request to stop that lets deletions finish.
+
+    A thread makes the request: a signal handler that set an event could wait forever for a lock
+    held by the very code that it interrupted.
+    """
 
     def __init__(self, stops: list[threading.Event]):
         self._stops = stops
@@ -51,23 +54,32 @@ class Interrupt:
         kinds = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Else it runs under nohup.
             kinds.append(signal.SIGHUP)
-        before = {kind: signal.signal(kind, self._handle) for kind in kinds}
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        thread = threading.Thread(target=self._listen, args=(reader,))
+        thread.start()
+        before_fd = signal.set_wakeup_fd(writer)
+        before = {kind: signal.signal(kind, lambda number, frame: None) for kind in kinds}
         try:
             yield self
         finally:
             for kind, handler in before.items():
                 # A further signal must not change the exit status that tells of the first.
                 signal.signal(kind, handler if self.signal_number is None else signal.SIG_IGN)
+            signal.set_wakeup_fd(before_fd)
+            os.close(writer)
+            thread.join()
+            os.close(reader)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        first = self.signal_number is None
-        self.signal_number = self.signal_number or number
-        line = b"stopping: what was made is being deleted\n" if first else b"still deleting\n"
-        with contextlib.suppress(OSError):
-            os.write(2, line)  # print is not safe here: it may be what was interrupted.
-        for stop in self._stops:
-            stop.set()
+    def _listen(self, reader: int) -> None:
+        """Reads one byte, its number, for each signal until the pipe is closed."""
+        while numbers := os.read(reader, 1):
+            first = self.signal_number is None
+            self.signal_number = self.signal_number or numbers[0]
+            with contextlib.suppress(OSError):
+                print("stopping: deleting what was made" if first else "still deleting", flush=True)
+            for stop in self._stops:
+                stop.set()
 
 
 def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> None:
