@@ -5,13 +5,15 @@ section 4 (arXiv 2305.18378).
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from eval.metrics import information, logistic
+from eval.metrics.errors import UserError
+from eval.metrics.explicitness import ComputeLosses, compute_explicitness
 from eval.metrics.samples import Samples, halve_rows, make_samples
-from eval.metrics.threads import one_thread
 
 # A continuous latent is active when its range exceeds this fraction of the largest range.
 ACTIVE_FRACTION = 1 / 20
@@ -74,11 +76,12 @@ def compute_infomec(
     discrete: bool,
     num_neighbors: int = information.NUM_NEIGHBORS,
     heldout: bool = True,
+    backend: str = "numpy",
 ) -> InfoMEC:
     """Computes InfoMEC of N samples; the paper uses 10,000.
 
     Deterministic: nothing is drawn, and the same arrays give the same bits on any number of
-    threads (linear algebra is held to one; at these sizes more threads are slower).
+    threads (linear algebra is held to one; at these sizes more are no faster).
 
     Cases that have no number in the paper's formulas:
       * Latents of integer dtype are codes when `discrete`, and plain numbers otherwise. Codes and
@@ -106,26 +109,32 @@ def compute_infomec(
       discrete: whether latents are codes.
       num_neighbors: k of the nearest-neighbour estimate for continuous latents.
       heldout: whether to also compute `infoe_heldout`, which adds about half of the time.
+      backend: "numpy", or "jax" for the same numbers (to 1e-5) from JAX's default device.
 
     Raises:
-      UserError: a ValueError of one line; see `make_samples`.
+      UserError: a ValueError of one line: bad arrays (see `make_samples`), no such backend, or
+        `num_neighbors` below 1.
     """
+    if num_neighbors < 1:
+        raise UserError(f"num_neighbors is {num_neighbors}, expected at least 1: the paper has 10")
     samples = make_samples(sources_NxS, latents_NxZ, discrete=discrete)
     varying_S = samples.varying_sources
     active_Z = find_active_latents(samples)
-    nmi_SxZ = information.compute_nmi(samples, num_neighbors=num_neighbors)
+    compute_nmi, compute_losses = _choose_backend(backend)
+    nmi_SxZ = compute_nmi(samples, num_neighbors=num_neighbors)
     relevant = nmi_SxZ[np.ix_(varying_S, active_Z)]
     infom_Z = _spread(_concentration(relevant.T), active_Z)
     infoc_S = _spread(_concentration(relevant), varying_S)
-    with one_thread():
-        infoe_S = _compute_explicitness(samples, *_whole(samples))
-        infoe_heldout_S = (
-            _compute_explicitness(samples, *halve_rows(samples.num_samples)) if heldout else None
-        )
+    rows = np.arange(samples.num_samples)
+    infoe_S = compute_explicitness(samples, rows, rows, compute_losses)
+    infoe_heldout_S = None
+    if heldout:
+        fitted, scored = halve_rows(samples.num_samples)
+        infoe_heldout_S = compute_explicitness(samples, fitted, scored, compute_losses)
     return InfoMEC(
         infom=_mean(infom_Z),
         infoe=_mean(infoe_S),
-        infoc=_mean(infoc_S) if active_Z.any() else 0.0,
+        infoc=_mean(infoc_S),
         infoe_heldout=None if infoe_heldout_S is None else _mean(infoe_heldout_S),
         nmi_SxZ=nmi_SxZ,
         active_latents=active_Z,
@@ -139,6 +148,18 @@ def compute_infomec(
         num_samples=samples.num_samples,
         protocol=_describe(discrete, num_neighbors),
     )
+
+
+def _choose_backend(name: str) -> tuple[Callable[..., np.ndarray], ComputeLosses]:
+    """What computes the NMI and the log losses."""
+    if name == "numpy":
+        return information.compute_nmi, logistic.compute_losses
+    if name == "jax":
+        # Imported late: who scores arrays with numpy need not wait for JAX.
+        from eval.metrics import accelerated
+
+        return accelerated.compute_nmi, accelerated.compute_losses
+    raise UserError(f"no backend is called {name!r}: it is 'numpy' or 'jax'")
 
 
 def find_active_latents(samples: Samples) -> np.ndarray:
@@ -160,46 +181,6 @@ def _concentration(information_RxK: np.ndarray) -> np.ndarray:
     top_R = information_RxK.max(axis=1)
     share_R = np.divide(top_R, total_R, out=np.zeros_like(top_R), where=informative_R)
     return np.where(informative_R, np.maximum(share_R - 1 / width, 0) / (1 - 1 / width), 0.0)
-
-
-def _compute_explicitness(
-    samples: Samples, fitted_M: np.ndarray, scored_M: np.ndarray
-) -> np.ndarray:
-    """(S,) share of each source's entropy that a fit on some rows explains on others.
-
-    NaN for a constant source.
-    """
-    fit_on = logistic.make_features(samples, fitted_M)
-    score_on = fit_on if scored_M is fitted_M else logistic.make_features(samples, scored_M)
-    infoe_S = np.full(samples.sources_NxS.shape[1], np.nan)
-    for i in np.flatnonzero(samples.varying_sources):
-        labels_N = samples.sources_NxS[:, i]
-        infoe_S[i] = _explain(fit_on, labels_N[fitted_M], score_on, labels_N[scored_M])
-    return infoe_S
-
-
-def _explain(
-    fit_on: logistic.Features,
-    fit_labels_M: np.ndarray,
-    score_on: logistic.Features,
-    score_labels_M: np.ndarray,
-) -> float:
-    """(H_V(s) - H_V(s given z)) / H_V(s) for one source."""
-    classes, fit_labels_M = np.unique(fit_labels_M, return_inverse=True)
-    known_M = np.isin(score_labels_M, classes)
-    if len(classes) < 2 or not known_M.any():
-        return 0.0
-    weights_FxC = logistic.fit_weights(fit_on, fit_labels_M, len(classes))
-    # A sample of an unknown class is given any label here and dropped after.
-    labels_M = np.searchsorted(classes, np.where(known_M, score_labels_M, classes[0]))
-    loss_M = logistic.compute_log_loss(score_on, weights_FxC, labels_M)
-    return float(1 - loss_M[known_M].mean() / np.log(len(classes)))
-
-
-def _whole(samples: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to fit on and rows to score: all of them, twice."""
-    rows = np.arange(samples.num_samples)
-    return rows, rows
 
 
 def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -1,10 +1,14 @@
 """Entropy and mutual information between sources and latents, in nats: the terms of every NMI.
 
-Discrete latents use the plug-in estimate from the contingency table. Continuous latents use the
+Discrete latents use the plug-in estimate from contingency tables. Continuous latents use the
 nearest-neighbour estimate of Ross, "Mutual information between discrete and continuous data sets",
 PLoS ONE 2014; in one dimension its neighbours are found by sorting, without a tree and without
 random tie breaking.
 """
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -39,9 +43,12 @@ def compute_nmi(samples: Samples, *, num_neighbors: int = NUM_NEIGHBORS) -> np.n
     by its own error. A source that never varies has no entropy to explain: its row is 0.
     """
     if samples.discrete:
-        information_SxZ = compute_discrete_information(samples)
-    else:
-        information_SxZ = compute_ross_information(samples, num_neighbors=num_neighbors)
+        return normalise(samples, compute_discrete_information(samples))
+    return normalise(samples, compute_ross_information(samples, num_neighbors=num_neighbors))
+
+
+def normalise(samples: Samples, information_SxZ: np.ndarray) -> np.ndarray:
+    """Information in shares of each source's entropy, (S, Z); 0 for a source without entropy."""
     entropy_Sx1 = compute_source_entropies(samples)[:, None]
     return np.divide(
         information_SxZ, entropy_Sx1, out=np.zeros_like(information_SxZ), where=entropy_Sx1 > 0
@@ -49,15 +56,29 @@ def compute_nmi(samples: Samples, *, num_neighbors: int = NUM_NEIGHBORS) -> np.n
 
 
 def compute_discrete_information(samples: Samples) -> np.ndarray:
-    """Plug-in I(source; code) in nats, (S, Z), from contingency tables of discrete latents."""
-    codes = list(zip(samples.latents_NxZ.T, samples.num_codes, strict=True))
-    code_entropies = [compute_entropy(np.bincount(code_N)) for code_N, _ in codes]
-    source_entropies = compute_source_entropies(samples)
-    information_SxZ = np.zeros((len(source_entropies), len(codes)))
-    for i, labels_N in enumerate(samples.sources_NxS.T):
-        for j, (code_N, num_codes) in enumerate(codes):
-            joint = compute_entropy(np.bincount(labels_N * num_codes + code_N))
-            information_SxZ[i, j] = source_entropies[i] + code_entropies[j] - joint
+    """Plug-in I(source; code) in nats, (S, Z), of discrete latents."""
+    return information_of_counts(
+        [
+            [
+                np.bincount(labels_N * num_codes + code_N, minlength=num_classes * num_codes)
+                for code_N, num_codes in zip(samples.latents_NxZ.T, samples.num_codes, strict=True)
+            ]
+            for labels_N, num_classes in zip(
+                samples.sources_NxS.T, samples.num_classes, strict=True
+            )
+        ],
+        samples,
+    )
+
+
+def information_of_counts(
+    counts_SxZ: Sequence[Sequence[np.ndarray]] | np.ndarray, samples: Samples
+) -> np.ndarray:
+    """(S, Z) I = H(source) + H(code) - H(source, code), from the counts of all pairs of values."""
+    source_S = compute_source_entropies(samples)
+    code_Z = np.array([compute_entropy(np.bincount(code)) for code in samples.latents_NxZ.T])
+    joint_SxZ = np.array([[compute_entropy(counts) for counts in row] for row in counts_SxZ])
+    information_SxZ = source_S[:, None] + code_Z - joint_SxZ
     return np.where(information_SxZ > ROUNDING, information_SxZ, 0.0)
 
 
@@ -75,71 +96,113 @@ def compute_ross_information(samples: Samples, *, num_neighbors: int = NUM_NEIGH
         sample at that very value, as Gao et al. (NeurIPS 2017) do for mixed distributions. Codes
         given as floats thus come out near the plug-in estimate, and a constant latent at 0.
     """
-    latents_NxZ = standardise(samples.latents_NxZ)
-    information_SxZ = np.zeros((samples.sources_NxS.shape[1], latents_NxZ.shape[1]))
-    digamma = special.digamma(np.maximum(np.arange(samples.num_samples + 2), 1))
-    for j, latent_N in enumerate(latents_NxZ.T):
-        order_N = np.argsort(latent_N, kind="stable")
+    layouts = [make_layout(labels_N, num_neighbors) for labels_N in samples.sources_NxS.T]
+    digamma = make_digamma(samples.num_samples)
+    information_SxZ = np.zeros((len(layouts), samples.latents_NxZ.shape[1]))
+    for j, latent_N in enumerate(standardise(samples.latents_NxZ).T):
+        order_N = np.argsort(latent_N, stable=True)
         sorted_N = latent_N[order_N]
+        has_ties = bool((np.diff(sorted_N) <= RESOLUTION).any())
         for i, labels_N in enumerate(samples.sources_NxS[order_N].T):
-            information_SxZ[i, j] = _ross(sorted_N, labels_N, num_neighbors, digamma)
+            information_SxZ[i, j] = ross(np, sorted_N, labels_N, layouts[i], digamma, has_ties)
     return information_SxZ
 
 
-def _ross(sorted_N: np.ndarray, labels_N: np.ndarray, k: int, digamma: np.ndarray) -> float:
-    """The estimate for one source and one latent, given in ascending order of the latent."""
-    # Small integers make numpy's stable sort a radix sort.
-    labels_N = labels_N.astype(np.min_scalar_type(int(labels_N.max())))
-    by_class_N = np.argsort(labels_N, kind="stable")
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where each class lies when samples are grouped by class; the same for every latent.
+
+    Attributes:
+      size_N: size of the class that owns the place.
+      rank_N: place within its class.
+      k_N: number of neighbours to look for, at most the size less one.
+      max_k: the largest of these.
+      dtype: the smallest integer type for labels, with which numpy sorts them by radix.
+      has_singles: whether some class has a single sample.
+    """
+
+    size_N: Any
+    rank_N: Any
+    k_N: Any
+    max_k: int
+    dtype: Any
+    has_singles: bool
+
+
+def make_layout(labels_N: np.ndarray, num_neighbors: int) -> Layout:
+    """The layout of one source's labels."""
     size_C = np.bincount(labels_N)
     size_N = np.repeat(size_C, size_C)
-    start_N = np.repeat(np.cumsum(size_C) - size_C, size_C)
+    rank_N = np.arange(len(labels_N)) - np.repeat(np.cumsum(size_C) - size_C, size_C)
+    dtype = np.min_scalar_type(len(size_C))
+    k_N = np.minimum(num_neighbors, size_N - 1)
+    has_singles = bool((size_C == 1).any())
+    return Layout(size_N, rank_N, k_N, int(k_N.max()), dtype, has_singles)
+
+
+def make_digamma(num_samples: int) -> np.ndarray:
+    """psi(0), ..., psi(N), (N + 1,); psi(0), a pole that no kept sample reads, is as psi(1)."""
+    return special.digamma(np.maximum(np.arange(num_samples + 1), 1))
+
+
+def ross(
+    xp: Any, sorted_N: Any, labels_N: Any, layout: Layout, digamma: Any, has_ties: bool
+) -> Any:
+    """The estimate for one source and one latent, given in ascending order of the latent.
+
+    Written for numpy and jax.numpy alike (`xp`): no shape depends on values.
+    """
+    by_class_N = xp.argsort(labels_N.astype(layout.dtype), stable=True)
     value_N = sorted_N[by_class_N]
-    k_N = np.minimum(k, size_N - 1)
-    radius_N = _neighbor_distances(value_N, start_N, size_N, k_N)
-
-    kept_N = size_N > 1
-    value_M, radius_M, k_M = value_N[kept_N], radius_N[kept_N], k_N[kept_N]
-    tied_M = radius_M <= RESOLUTION
+    kept_N = layout.size_N > 1
+    pool_N = sorted_N
+    if layout.has_singles:
+        value_N = xp.where(kept_N, value_N, xp.inf)
+        pool_N = xp.sort(value_N)
+        value_N = xp.where(kept_N, value_N, 0.0)
+    radius_N = _neighbor_distances(xp, value_N, layout)
+    k_N = layout.k_N
     # An open ball, so the k-th neighbour itself must stay outside whatever the rounding.
-    inner_M = np.where(tied_M, RESOLUTION, radius_M - RESOLUTION)
-    pool_N = sorted_N if kept_N.all() else np.sort(value_M)
-    low_M = np.searchsorted(pool_N, value_M - inner_M, side="left")
-    high_M = np.searchsorted(pool_N, value_M + inner_M, side="right")
-    near_M = high_M - low_M
-    if tied_M.any():
-        near_M = near_M - tied_M
-        k_M = np.where(tied_M, _class_ties(value_N, start_N, size_N)[kept_N] - 1, k_M)
-    if not len(value_M):
-        return 0.0
-    terms_M = digamma[k_M] - digamma[size_N[kept_N]] - digamma[near_M]
-    return max(0.0, float(digamma[len(value_M)] + terms_M.mean()))
+    inner_N = radius_N - RESOLUTION
+    tied_N = False
+    if has_ties:
+        tied_N = radius_N <= RESOLUTION
+        inner_N = xp.where(tied_N, RESOLUTION, inner_N)
+        k_N = xp.where(tied_N, _num_tied(xp, value_N, layout) - 1, k_N)
+    low_N = xp.searchsorted(pool_N, value_N - inner_N, side="left")
+    high_N = xp.searchsorted(pool_N, value_N + inner_N, side="right")
+    terms_N = digamma[k_N] - digamma[layout.size_N] - digamma[high_N - low_N - tied_N]
+    num_kept = kept_N.sum()
+    mean = xp.where(kept_N, terms_N, 0.0).sum() / xp.maximum(num_kept, 1)
+    return xp.maximum(xp.where(num_kept > 0, digamma[num_kept] + mean, 0.0), 0.0)
 
 
-def _neighbor_distances(
-    value_N: np.ndarray, start_N: np.ndarray, size_N: np.ndarray, k_N: np.ndarray
-) -> np.ndarray:
+def _neighbor_distances(xp: Any, value_N: Any, layout: Layout) -> Any:
     """Distance to the k-th neighbour in the same class; values ascend within each class.
 
     The k nearest neighbours of a point and the point itself are k + 1 consecutive values, so the
     distance is the smallest, over the windows that contain the point, of its farther end.
     """
-    position_N = np.arange(len(value_N))
-    last_N = position_N + k_N
-    fits_N = last_N < start_N + size_N
-    end_N = np.where(fits_N, value_N[np.minimum(last_N, len(value_N) - 1)], np.inf)
-    rank_N = position_N - start_N
+    num = len(value_N)
+    last_N = xp.minimum(xp.arange(num) + layout.k_N, num - 1)
+    fits_N = layout.rank_N + layout.k_N < layout.size_N
+    end_N = xp.where(fits_N, value_N[last_N], xp.inf)
     radius_N = end_N - value_N
-    for back in range(1, int(k_N.max(initial=0)) + 1):
-        below = value_N[back:] - value_N[:-back]
-        farther = np.maximum(below, end_N[:-back] - value_N[back:])
-        inside = rank_N[back:] >= back
-        radius_N[back:] = np.where(inside, np.minimum(radius_N[back:], farther), radius_N[back:])
+    # What lies `back` places below is a view into these, whatever wraps around being masked.
+    below = xp.pad(value_N, (layout.max_k, 0))
+    below_end = xp.pad(end_N, (layout.max_k, 0))
+    for back in range(1, layout.max_k + 1):
+        first = layout.max_k - back
+        farther_N = xp.maximum(
+            value_N - below[first : first + num], below_end[first : first + num] - value_N
+        )
+        inside_N = layout.rank_N >= back
+        radius_N = xp.minimum(radius_N, xp.where(inside_N, farther_N, xp.inf))
     return radius_N
 
 
-def _class_ties(value_N: np.ndarray, start_N: np.ndarray, size_N: np.ndarray) -> np.ndarray:
+def _num_tied(xp: Any, value_N: Any, layout: Layout) -> Any:
     """How many samples of the same class share each sample's value, itself included."""
-    new_N = np.concatenate([[True], (np.diff(value_N) > RESOLUTION) | (np.diff(start_N) != 0)])
-    run_N = np.cumsum(new_N) - 1
-    return np.bincount(run_N)[run_N]
+    new_N = (layout.rank_N == 0) | (xp.diff(value_N, prepend=value_N[:1]) > RESOLUTION)
+    run_N = xp.cumsum(new_N)
+    return xp.searchsorted(run_N, run_N, side="right") - xp.searchsorted(run_N, run_N, side="left")

@@ -13,10 +13,14 @@ from typing import Protocol
 import numpy as np
 from scipy import optimize, sparse
 
+from eval.metrics.explicitness import Task
 from eval.metrics.samples import Samples, standardise
+from eval.metrics.threads import one_thread
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
+LOSS_TOLERANCE = 64 * np.finfo(np.float64).eps
+MAX_EVALUATIONS = 50
 # Latents share a table while it stays in the first-level cache.
 _TABLE_ROWS = 1024
 
@@ -105,6 +109,20 @@ def _one_hot_rows(columns_RxK: np.ndarray, num_columns: int) -> sparse.csr_array
     return sparse.csr_array(entries, shape=(num_rows, num_columns))
 
 
+def compute_losses(
+    samples: Samples, fitted_M: np.ndarray, scored_M: np.ndarray, tasks: list[Task]
+) -> list[np.ndarray]:
+    """Fits each task on some rows; returns the unweighted log loss of the others, in nats."""
+    fitted = make_features(samples, fitted_M)
+    scored = fitted if scored_M is fitted_M else make_features(samples, scored_M)
+    losses = []
+    with one_thread():
+        for task in tasks:
+            weights_FxC = fit_weights(fitted, task.fitted_labels_M, task.num_classes)
+            losses.append(compute_log_loss(scored, weights_FxC, task.scored_labels_M))
+    return losses
+
+
 def make_features(samples: Samples, rows_M: np.ndarray) -> Features:
     """The latents of some rows as features; all rows agree on codes and on the scale of values."""
     if samples.discrete:
@@ -114,21 +132,24 @@ def make_features(samples: Samples, rows_M: np.ndarray) -> Features:
 
 def fit_weights(features: Features, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
     """Weights (F, C) after at most MAX_ITERATIONS of L-BFGS from zero; every class must occur."""
-    count_C = np.bincount(labels_N, minlength=num_classes)
-    balance_N = (1.0 / (num_classes * count_C))[labels_N]
     result = optimize.minimize(
-        _make_objective(features, labels_N, balance_N, num_classes),
+        _make_objective(features, labels_N, balance(labels_N, num_classes), num_classes),
         np.zeros(features.num_weights * num_classes),
         method="L-BFGS-B",
         jac=True,
         options={
             "maxiter": MAX_ITERATIONS,
-            "maxls": 50,
+            "maxls": MAX_EVALUATIONS,
             "gtol": TOLERANCE,
-            "ftol": 64 * np.finfo(np.float64).eps,
+            "ftol": LOSS_TOLERANCE,
         },
     )
     return result.x.reshape(-1, num_classes)
+
+
+def balance(labels_N: np.ndarray, num_classes: int) -> np.ndarray:
+    """(N,) weights that sum to 1 and give every class the same total; every class must occur."""
+    return (1.0 / (num_classes * np.bincount(labels_N, minlength=num_classes)))[labels_N]
 
 
 def compute_log_loss(
