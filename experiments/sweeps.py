@@ -1,0 +1,151 @@
+"""Many runs from one table: arms x datasets x seeds x overrides, each in a directory of its own.
+
+    python -m experiments.sweeps --root=runs/paper --arms=qlae,ae --datasets=shapes3d --seeds=0-6
+    python -m experiments.sweeps --root=runs/quick \\
+        --config=experiments/configs/quickstart.py:{arm} --seeds=0-2
+
+A finished run is skipped and an interrupted one resumed. `--dry_run` lists the runs. By default each
+is trained and scored here, one after the other; `--launcher` hands it to another command instead,
+such as `python -m tpu_scripts.launch --topology=v5e:4x4 ...`.
+"""
+
+import argparse
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from etils import epath
+
+from data_pipelines.errors import UserError as DataError
+from experiments.cli import load_config
+from experiments.configs.arms import ARMS
+from experiments.configs.base import DATASETS
+from qlae.errors import UserError
+from qlae.run_directory import RunDirectory
+
+_PAPER = "experiments/configs/{arm}.py:{dataset}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the table."""
+
+    config: str
+    workdir: epath.Path
+    overrides: tuple[str, ...]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What `experiments.train` is given."""
+        overrides = [f"--config.{override}" for override in self.overrides]
+        return [f"--config={self.config}", f"--workdir={self.workdir}", *overrides]
+
+    @property
+    def state(self) -> str:
+        """ "complete", "failed", "interrupted" or "new"."""
+        directory = RunDirectory(self.workdir)
+        if not (self.workdir / "config.json").exists():
+            return "new"
+        if directory.is_complete:
+            return "complete"
+        return "failed" if directory.failure else "interrupted"
+
+
+def main() -> int:
+    """Runs what is left of a sweep; returns 1 if a run failed, 2 for a user's mistake."""
+    arguments = parse_arguments()
+    try:
+        sweep = list(make_runs(arguments))
+        for config in {run.config for run in sweep}:
+            load_config(config)
+    except (UserError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if arguments.dry_run:
+        for run in sweep:
+            print(f"{run.state:12} {shlex.join(run.arguments)}")
+        return 0
+    failed = [run for run in sweep if not carry_out(run, arguments.launcher)]
+    for run in failed:
+        print(f"failed: {run.workdir}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def make_runs(arguments: argparse.Namespace) -> Iterator[Run]:
+    """Yields the table row by row, all cells of a seed before the next seed.
+
+    Raises:
+        UserError: an unknown arm, or a list that cannot be read.
+    """
+    unknown = [arm for arm in arguments.arms if arm not in ARMS]
+    if unknown:
+        raise UserError(f"unknown arm {unknown[0]!r}: valid: {', '.join(ARMS)}")
+    datasets = arguments.datasets if "{dataset}" in arguments.config else [None]
+    variants = arguments.overrides or [""]
+    for seed, dataset, arm, variant in itertools.product(
+        arguments.seeds, datasets, arguments.arms, variants
+    ):
+        names = [name for name in (dataset, arm, to_file_name(variant), f"seed_{seed}") if name]
+        yield Run(
+            config=arguments.config.format(arm=arm, dataset=dataset),
+            workdir=epath.Path(arguments.root).joinpath(*names),
+            overrides=(*filter(None, variant.split(";")), f"seed={seed}"),
+        )
+
+
+def carry_out(run: Run, launcher: str | None) -> bool:
+    """Trains and scores one run, or hands it to the launcher; returns whether that succeeded."""
+    if launcher:
+        if run.state == "complete":
+            return True
+        name = to_file_name(str(run.workdir)).lower().replace("_", "-").replace(".", "-")
+        return not subprocess.call([*shlex.split(launcher), f"--name={name}", *run.arguments])
+    print(f"{run.workdir}: {run.state}", flush=True)
+    train = [sys.executable, "-m", "experiments.train", *run.arguments]
+    score = [sys.executable, "-m", "eval.worker", f"--workdir={run.workdir}", "--once"]
+    return not (run.state != "complete" and subprocess.call(train)) and not subprocess.call(score)
+
+
+def to_file_name(text: str) -> str:
+    """Returns a stable name for a directory: what is not a letter, digit or dot becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Returns the sweep's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.sweeps",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--root", required=True, help="directory of all runs; local or gs://")
+    add("--config", default=_PAPER, help="config, with {arm} and {dataset} (%(default)s)")
+    add("--arms", type=_words, default=list(ARMS), help="rows, by comma")
+    add("--datasets", type=_words, default=list(DATASETS), help="columns, by comma")
+    add("--seeds", type=_seeds, default=[0], help="such as 0,1,2 or 0-6")
+    add("--overrides", nargs="*", help="variants, each KEY=VALUE[;KEY=VALUE]")
+    add("--launcher", help="a command that is given --name, --config and --workdir")
+    add("--dry_run", action="store_true", help="list the runs and what became of them")
+    return parser.parse_args()
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _seeds(text: str) -> list[int]:
+    if match := re.fullmatch(r"(\d+)-(\d+)", text):
+        return list(range(int(match[1]), int(match[2]) + 1))
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 0,1,2 or 0-6") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
