@@ -28,7 +28,7 @@ PALETTE_10x3 = np.array(
     ],
     dtype=np.int32,
 )
-_CHUNK = 16  # images composed at a time: few enough to stay in a core's cache
+_CHUNK = 32  # images composed at a time: few enough to stay in a core's cache
 _LARGEST_TINTED = 64  # pixels; above it the tinted tables would take too much memory
 
 
@@ -98,53 +98,73 @@ def _geometry_at(sources_NxS):
 
 
 class HostRoomRenderer:
-    """Renders rooms on the host by adding three tables that already carry each hue.
+    """Renders rooms on the host by adding three layers that already carry each hue.
 
-    The same images as ``render_rooms``, some ten times faster, for ten times the memory of its
-    tables (177 MB at 64 pixels).
+    The same images as ``render_rooms``, some thirty times faster, for fourteen times the memory
+    of its tables (112 MB at 64 pixels).
     """
 
     def __init__(self, tables_GxKxHxW: np.ndarray):
         self._tables = tables_GxKxHxW
-        self._tinted: list[np.ndarray] | None = None
+        self._layers: list[_TintedLayer] | None = None
         if tables_GxKxHxW.shape[-1] <= _LARGEST_TINTED:
-            highlight = tables_GxKxHxW[:, HIGHLIGHT]
-            self._tinted = [_tint(tables_GxKxHxW[:, layer]) for layer in (FLOOR, WALL, OBJECT)]
-            self._tinted[OBJECT] += np.repeat(highlight.reshape(480, -1), 3, axis=1)[:, None]
+            shine = tables_GxKxHxW[:, HIGHLIGHT]
+            self._layers = [
+                _TintedLayer(tables_GxKxHxW[:, FLOOR]),
+                _TintedLayer(tables_GxKxHxW[:, WALL]),
+                _TintedLayer(tables_GxKxHxW[:, OBJECT], shine),
+            ]
 
     def __call__(self, sources_NxS: np.ndarray, images_NxHxWxC: np.ndarray) -> None:
         """Fill uint8 ``images_NxHxWxC`` with the images of integer classes ``sources_NxS``."""
-        if self._tinted is None:
+        if self._layers is None:
             images_NxHxWxC[:] = render_rooms(self._tables, sources_NxS)
             return
         geometry_N = _geometry_at(sources_NxS)
-        floor, wall, thing = self._tinted
-        images = images_NxHxWxC.reshape(len(geometry_N), floor.shape[-1])
-        scratch = np.empty((_CHUNK, floor.shape[-1]), np.uint8)
+        images_NxP = images_NxHxWxC.reshape(len(geometry_N), -1)
+        scratch = np.empty(_CHUNK * images_NxP.shape[1], np.uint8)
         for start in range(0, len(geometry_N), _CHUNK):
             part = slice(start, start + _CHUNK)
-            geometry, hues, out = geometry_N[part], sources_NxS[part, :3], images[part]
-            layer_of = scratch[: len(geometry)]
-            _take(floor, geometry, hues[:, FLOOR], out)
-            for layer, tinted in ((WALL, wall), (OBJECT, thing)):
-                _take(tinted, geometry, hues[:, layer], layer_of)
-                np.add(out, layer_of, out=out)
+            geometry, hues, images = geometry_N[part], sources_NxS[part], images_NxP[part]
+            floor, wall, thing = self._layers
+            floor.put(images, geometry, hues[:, FLOOR], scratch)
+            wall.add(images, geometry, hues[:, WALL], scratch)
+            thing.add(images, geometry, hues[:, OBJECT], scratch)
 
 
-def _tint(light_GxHxW: np.ndarray) -> np.ndarray:
-    """Return the uint8 (G, 10, H * W * 3) light of one layer in each of the ten hues."""
-    tinted = np.empty((len(light_GxHxW), 10, *light_GxHxW.shape[1:], 3), np.uint8)
-    light = light_GxHxW.astype(np.uint16)
-    for hue, colour in enumerate(PALETTE_10x3):
-        for channel in range(3):
-            tinted[:, hue, ..., channel] = (light * np.uint16(colour[channel])) >> 8
-    return tinted.reshape(len(light_GxHxW), 10, -1)
+class _TintedLayer:
+    """The light of one surface in each hue, of the rows that it can reach."""
 
+    def __init__(self, light_GxHxW: np.ndarray, shine_GxHxW: np.ndarray | None = None):
+        rows = np.flatnonzero(light_GxHxW.any(axis=(0, 2)))
+        width = light_GxHxW.shape[2] * 3
+        self._pixels = slice(int(rows[0]) * width, int(rows[-1] + 1) * width)
+        inside = np.s_[:, rows[0] : rows[-1] + 1]
+        light = light_GxHxW[inside].astype(np.uint16)
+        tinted = np.empty((len(light), len(PALETTE_10x3), *light.shape[1:], 3), np.uint8)
+        for hue, colour in enumerate(PALETTE_10x3):
+            for channel in range(3):
+                tinted[:, hue, ..., channel] = (light * np.uint16(colour[channel])) >> 8
+        if shine_GxHxW is not None:
+            tinted += shine_GxHxW[inside][:, None, ..., None]
+        self._rows = tinted.reshape(len(light) * len(PALETTE_10x3), -1)
 
-def _take(tinted_Gx10xP, geometry_N, hue_N, out_NxP) -> None:
-    """Copy one row for each image; mode "clip" lets numpy write straight into ``out``."""
-    rows = tinted_Gx10xP.reshape(-1, tinted_Gx10xP.shape[-1])
-    np.take(rows, geometry_N * 10 + hue_N, axis=0, out=out_NxP, mode="clip")
+    def put(self, images_NxP, geometry_N, hue_N, scratch: np.ndarray) -> None:
+        """Make flat images of this layer alone."""
+        images_NxP[:, : self._pixels.start] = 0
+        images_NxP[:, self._pixels] = self._gather(geometry_N, hue_N, scratch)
+        images_NxP[:, self._pixels.stop :] = 0
+
+    def add(self, images_NxP, geometry_N, hue_N, scratch: np.ndarray) -> None:
+        """Add this layer to flat images."""
+        window = images_NxP[:, self._pixels]
+        np.add(window, self._gather(geometry_N, hue_N, scratch), out=window)
+
+    def _gather(self, geometry_N, hue_N, scratch: np.ndarray) -> np.ndarray:
+        rows = geometry_N * len(PALETTE_10x3) + hue_N
+        gathered = scratch[: len(rows) * self._rows.shape[1]].reshape(len(rows), -1)
+        # With mode "clip" numpy writes straight into ``out``.
+        return np.take(self._rows, rows, axis=0, out=gathered, mode="clip")
 
 
 def render_sprites(tables_GxPxP, sources_NxS, image_size: int, xp: ModuleType = np):
