@@ -1,10 +1,10 @@
 """Many runs from one table: arms x datasets x seeds x overrides, each in a directory of its own.
 
-    python -m experiments.sweeps --root=runs/paper --arms=qlae,ae --datasets=shapes3d --seeds=0-6
+    python -m experiments.sweeps --root=runs/paper --arms=qlae,ae --datasets=shapes3d
     python -m experiments.sweeps --root=runs/quick \\
         --config=experiments/configs/quickstart.py:{arm} --seeds=0-2
 
-A finished run is skipped and an interrupted one resumed. `--dry_run` lists the runs. By default each
+A finished run is skipped, an interrupted one resumed; `--dry_run` lists the runs. By default each
 is trained and scored here, one after the other; `--launcher` hands it to another command instead,
 such as `python -m tpu_scripts.launch --topology=v5e:4x4 ...`.
 """

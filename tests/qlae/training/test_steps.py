@@ -4,37 +4,27 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipelines.from_config import make_data, make_prepare
 from data_pipelines.pipeline import make_train_iterator
 from experiments.cli import load_config
+from experiments.wiring import make_wiring
 from qlae.errors import UserError
-from qlae.program import make_program
 from qlae.training.sharding import make_sharding
 
 
 def train(model: str, num_devices: int, num_steps: int):
     """Returns the state and the metrics of every step."""
     config = load_config(f"tests/configs/tiny.py:{model}")
-    dataset, split = make_data(config.data)
-    program = make_program(
-        config,
-        image_shape=dataset.spec.image_shape,
-        num_sources=dataset.spec.num_sources,
-        dataset_size=len(split.train_indices),
-    )
-    sharding = make_sharding(batch_size=16, devices=jax.devices()[:num_devices])
-    step = jax.jit(
-        program.make_step(make_prepare(dataset)),
-        donate_argnums=0,
-        in_shardings=(sharding.replicated, sharding.replicated, sharding.batch),
-        out_shardings=sharding.replicated,
-    )
-    state = jax.jit(program.init, out_shardings=sharding.replicated)(0)
-    hyperparameters = sharding.replicate(program.hyperparameters)
+    wiring = make_wiring(config, jax.devices()[:num_devices])
+    state = wiring.init(0)
+    hyperparameters = wiring.sharding.replicate(wiring.program.hyperparameters)
     history = []
-    batches = make_train_iterator(dataset, split, batch_size=16, seed=0)
+    batches = make_train_iterator(
+        wiring.dataset, wiring.split, batch_size=16, seed=0, emit=wiring.emit
+    )
     for _ in range(num_steps):
-        state, metrics = step(state, hyperparameters, sharding.put_batch(next(batches)))
+        state, metrics = wiring.step(
+            state, hyperparameters, wiring.sharding.put_batch(next(batches))
+        )
         history.append(jax.device_get(metrics))
     return jax.device_get(state), history
 

@@ -1,0 +1,111 @@
+"""Time and peak memory of preparing a full-size file in the format of 3dshapes.h5.
+
+`python -m experiments.benchmarks.prepare_shapes3d --scratch=DIR` renders the 480,000 images into
+an HDF5 file like the published one (once: 15 GB of room for it and what is prepared from it),
+prepares it by the command that a user would give, and compares what is then read with what was
+rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_pipelines.datasets import Dataset, make_dataset
+from experiments.benchmarks import report
+
+_RUN = 8000  # images written at a time
+
+
+def write_h5(path: Path) -> None:
+    """Write the file, with chunks as the library guesses them: many images, few pixels of each."""
+    dataset = make_dataset("shapes3d_rendered")
+    spec = dataset.spec
+    part = path.with_suffix(".part")
+    with h5py.File(part, "w", rdcc_nbytes=1 << 28) as file:
+        images = file.create_dataset(
+            "images", (spec.num_images, *spec.image_shape), "u1", chunks=True, compression="gzip"
+        )
+        run = images.chunks[0] * -(-_RUN // images.chunks[0])
+        for start in range(0, spec.num_images, run):
+            stop = min(start + run, spec.num_images)
+            images[start:stop] = dataset.images(np.arange(start, stop))
+        labels = spec.values_at(spec.sources_at(np.arange(spec.num_images)))
+        file.create_dataset("labels", data=labels)
+    part.rename(path)
+
+
+def prepare(path: Path, data_dir: Path) -> tuple[float, float]:
+    """Return the seconds and the peak GiB of the command that prepares ``path``."""
+    began = time.perf_counter()
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "data_pipelines.prepare",
+            "shapes3d",
+            f"--data_dir={data_dir}",
+            f"--source={path}",
+            "--no_checksum",
+        ],
+        check=True,
+    )
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+
+
+def count_differences(prepared: Dataset, rendered: Dataset) -> int:
+    """Return how many images differ between what was prepared and what was rendered."""
+    different = 0
+    for start in range(0, rendered.spec.num_images, _RUN):
+        indices = np.arange(start, min(start + _RUN, rendered.spec.num_images))
+        unequal = prepared.images(indices) != rendered.images(indices)
+        different += int(unequal.any(axis=(1, 2, 3)).sum())
+    return different
+
+
+def main() -> None:
+    """Parse the command line, prepare, compare, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scratch", type=Path, required=True, help="a folder with 15 GB of room")
+    parser.add_argument("--output", type=Path, default=report.RESULTS, help="where the report goes")
+    arguments = parser.parse_args()
+    arguments.scratch.mkdir(parents=True, exist_ok=True)
+    path, data_dir = arguments.scratch / "3dshapes.h5", arguments.scratch / "data"
+    if not path.exists():
+        write_h5(path)
+    seconds, peak = prepare(path, data_dir)
+    again, _ = prepare(path, data_dir)
+    differences = count_differences(
+        make_dataset("shapes3d", data_dir=data_dir), make_dataset("shapes3d_rendered")
+    )
+    with h5py.File(path) as file:
+        chunks = file["images"].chunks
+    row = {
+        "images": 480_000,
+        "file (MB)": round(path.stat().st_size / 1e6),
+        "seconds": round(seconds, 1),
+        "images/s": round(480_000 / seconds),
+        "peak memory (GiB)": round(peak, 2),
+        "seconds when already prepared": round(again, 1),
+        "images that differ": differences,
+    }
+    notes = (
+        f"A rendered file in the format of 3dshapes.h5 (gzip, chunks of {chunks}), prepared by "
+        "`python -m data_pipelines.prepare shapes3d`; every image was read back and compared.\n\n"
+        "Again: `python -m experiments.benchmarks.prepare_shapes3d --scratch=DIR`."
+    )
+    report.write_report(
+        "prepare_shapes3d", "Preparing a full-size Shapes3D file", [row], notes, arguments.output
+    )
+
+
+if __name__ == "__main__":
+    main()
