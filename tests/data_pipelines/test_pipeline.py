@@ -90,6 +90,12 @@ def test_batches_that_are_kept_are_never_overwritten():
         np.testing.assert_array_equal(part, DATASET.images(next(indices)["index"])[1:3])
 
 
+def test_memory_stays_bounded_over_many_batches():
+    iterator = make_train_iterator(DATASET, SPLIT, batch_size=256, seed=0)
+    places = {next(iterator)["image"].ctypes.data for _ in range(400)}
+    assert len(places) <= 8 + 2 + 4 + 1  # read ahead, being read, in use
+
+
 def test_position_may_be_far():
     far = draw(2, SPLIT, start_step=10**9)
     assert len(set(far[0])) == 24

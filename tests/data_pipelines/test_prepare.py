@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from data_pipelines.datasets import make_dataset
 from data_pipelines.errors import UserError
 from data_pipelines.specs import SPECS
 from tests.data_pipelines import published_files as files
+
+ROOT = Path(__file__).parents[2]
 
 
 def write_png(spec, tmp_path, kind, root, label_name):
@@ -149,6 +153,52 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(tmp_path, monkeypat
     np.testing.assert_array_equal(images, expected)
 
 
+SLOW_PREPARE = """
+import sys, time
+from data_pipelines import prepare
+from data_pipelines.builders import shards
+from data_pipelines.specs import SPECS
+from tests.data_pipelines import published_files as files
+
+class Patch:
+    setitem = staticmethod(lambda mapping, key, value: mapping.__setitem__(key, value))
+
+files.shrink(Patch, "shapes3d")
+original = shards._write_shard
+def slowly(*arguments):
+    yield from original(*arguments)
+    time.sleep(0.3)
+shards._write_shard = slowly
+prepare.prepare("shapes3d", sys.argv[1], sys.argv[2], verify_checksum=False, images_per_shard=60)
+"""
+
+
+def test_killed_at_any_moment_it_goes_on_and_ends_whole(tmp_path, monkeypatch):
+    spec, source, expected = make_small(tmp_path, monkeypatch)
+    data = tmp_path / "data"
+    rng = np.random.default_rng(0)
+    kept = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOW_PREPARE, str(data), str(source)],
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+        )
+        deadline = time.monotonic() + 60
+        while len(list(data.rglob("shard-*0"))) <= kept and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        process.wait()
+        kept = len(list(data.rglob("shard-*0")))
+        assert 0 < kept < 5
+        assert not (data / "shapes3d/3.0.0").exists()
+    prepare.prepare("shapes3d", data, source, verify_checksum=False, images_per_shard=60)
+    assert os.listdir(data / "shapes3d") == ["3.0.0"]
+    images = make_dataset("shapes3d", data_dir=data).images(np.arange(spec.num_images))
+    np.testing.assert_array_equal(images, expected)
+
+
 def test_what_another_source_left_is_not_mixed_in(tmp_path, monkeypatch):
     spec, source, _ = make_small(tmp_path, monkeypatch)
     original = shards._write_shard
@@ -231,4 +281,4 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, line, tmp_path, capsys
 
 def test_the_command_needs_no_tensorflow():
     code = "import data_pipelines.prepare, sys; sys.exit('tensorflow' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

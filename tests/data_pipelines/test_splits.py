@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from data_pipelines.errors import UserError
 from data_pipelines.specs import SPECS, get_spec
 from data_pipelines.splits import Pair, make_split
 
+ROOT = Path(__file__).parents[2]
 NAMES = sorted(SPECS)
 
 
@@ -80,7 +82,8 @@ def test_split_depends_on_seed_alone():
         "s = make_split(get_spec('shapes3d_rendered').with_image_size(16), 'heldout', seed=0)\n"
         "print(s.eval_indices[:3].tolist(), s.eval_indices.sum())"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == f"{first[:3].tolist()} {first.sum()}"
     assert out.stdout.strip() == "[50, 61, 132] 2395654008"
 
