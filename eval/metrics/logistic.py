@@ -23,6 +23,8 @@ LOSS_TOLERANCE = 64 * np.finfo(np.float64).eps
 MAX_EVALUATIONS = 50
 # Latents share a table while it stays in the first-level cache.
 _TABLE_ROWS = 1024
+# Samples to a product: OpenBLAS has a kernel for small products, here twice as fast as the other.
+_SLICE = 4096
 
 
 class Features(Protocol):
@@ -41,17 +43,18 @@ class DenseFeatures:
     """Real-valued features and an intercept."""
 
     def __init__(self, values_NxF: np.ndarray):
-        ones_Nx1 = np.ones((len(values_NxF), 1))
-        self._values_NxF = np.concatenate([values_NxF, ones_Nx1], axis=1)
-        self.num_weights = self._values_NxF.shape[1]
+        self._values_FxN = np.concatenate([values_NxF.T, np.ones((1, len(values_NxF)))])
+        self.num_weights = len(self._values_FxN)
 
     def logits(self, weights_FxC: np.ndarray) -> np.ndarray:
-        """(N, C) logits."""
-        return self._values_NxF @ weights_FxC
+        """(N, C) logits, with samples contiguous: sums over few classes are then vectorised."""
+        return (weights_FxC.T @ self._values_FxN).T
 
     def transpose(self, values_NxC: np.ndarray) -> np.ndarray:
         """(F, C) sums over samples."""
-        return self._values_NxF.T @ values_NxC
+        starts = range(0, len(values_NxC), _SLICE)
+        slices = (slice(start, start + _SLICE) for start in starts)
+        return sum(self._values_FxN[:, rows] @ values_NxC[rows] for rows in slices)
 
 
 class CodeFeatures:

@@ -103,7 +103,7 @@ def compare(
         difference = None if name == "all" else np.abs(ours[name]() - theirs[name]()).max()
         own, other = median_seconds(ours[name], repeats), median_seconds(theirs[name], repeats)
         row = {"latents": kind, "part": name, "ours": own, "scikit-learn": other}
-        row |= {"ratio": other / own, "difference": "" if difference is None else difference}
+        row |= {"ratio": other / own, "difference": "" if difference is None else float(difference)}
         rows.append(row)
     return rows
 
