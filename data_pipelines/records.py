@@ -13,6 +13,10 @@ from array_record.python import array_record_module
 
 from data_pipelines.errors import UserError
 
+# Read-ahead serves sequential reading only, and costs memory in each shard; threads of its own
+# cost more than they bring when a batch needs a few records of each shard.
+_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+
 
 class Records(Protocol):
     """Serialized examples by position, over all shards in order."""
@@ -46,10 +50,7 @@ class ArrayRecords:
         self._readers = []
         for path, length in zip(paths, lengths, strict=True):
             try:
-                # Read-ahead serves sequential reading only, and costs memory in each shard.
-                reader = array_record_module.ArrayRecordReader(
-                    os.fspath(path), options="readahead_buffer_size:0"
-                )
+                reader = array_record_module.ArrayRecordReader(os.fspath(path), options=_OPTIONS)
                 found = reader.num_records()
             except (RuntimeError, ValueError, OSError) as error:
                 raise _damaged(path, str(error).splitlines()[0]) from error

@@ -18,7 +18,7 @@ from data_pipelines.formats import checks
 from data_pipelines.formats.checks import ImageFile
 from data_pipelines.specs import DatasetSpec, get_spec
 
-_IMAGES_PER_SHARD = 1 << 16
+_IMAGES_PER_SHARD = 1 << 17
 
 
 class GridBuilder(tfds.core.GeneratorBasedBuilder):
