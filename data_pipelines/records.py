@@ -47,7 +47,7 @@ class ArrayRecords:
     """Shards in array_record format; safe to share between threads."""
 
     def __init__(self, paths: Sequence[Path], lengths: Sequence[int]):
-        self._readers = []
+        self._paths, self._readers = list(paths), []
         for path, length in zip(paths, lengths, strict=True):
             try:
                 reader = array_record_module.ArrayRecordReader(os.fspath(path), options=_OPTIONS)
@@ -70,7 +70,11 @@ class ArrayRecords:
         for shard in np.unique(shards):
             places = np.flatnonzero(shards == shard)
             wanted = (positions[places] - self._starts[shard]).tolist()
-            for place, record in zip(places, self._readers[shard].read(wanted), strict=True):
+            try:
+                found = self._readers[shard].read(wanted)
+            except (RuntimeError, ValueError, OSError) as error:
+                raise _damaged(self._paths[shard], str(error).splitlines()[0]) from error
+            for place, record in zip(places, found, strict=True):
                 records[place] = record
         return records
 

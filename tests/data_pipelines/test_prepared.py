@@ -229,6 +229,23 @@ def test_damaged_folders_are_one_clear_line(damage, line, tmp_path, monkeypatch)
         prepare.prepare("shapes3d", tmp_path / "data")
 
 
+def test_flipped_bits_are_noticed_never_read(tmp_path, monkeypatch):
+    spec, images, folder = prepare_small(tmp_path, monkeypatch)
+    path = next(folder.glob("*00001-of*"))
+    whole, rng, noticed = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(40):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            read = open_prepared(spec, folder).images(np.arange(spec.num_images))
+        except UserError as error:
+            noticed += "is damaged" in str(error)
+        else:
+            np.testing.assert_array_equal(read, images)  # the bit was padding
+    assert noticed > 20
+
+
 def test_truncated_and_overlong_tfrecord(tmp_path, monkeypatch):
     spec = files.shrink(monkeypatch, "shapes3d")
     folder = write_stock(spec, tmp_path, "tfrecord", files.noise(spec))

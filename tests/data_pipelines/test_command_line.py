@@ -1,0 +1,60 @@
+"""What the commands share: one-line errors, exit codes, the progress line."""
+
+import io
+
+import pytest
+
+from data_pipelines import command_line
+from data_pipelines.errors import UserError
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def draw(stream, monkeypatch, moments, first=0):
+    clock = iter([0.0, *(seconds for seconds, _ in moments)])
+    monkeypatch.setattr(command_line.time, "monotonic", lambda: next(clock))
+    progress = command_line.Progress("set", 1000, "images", stream)
+    progress.start_at(first)
+    for _, done in moments:
+        progress.update(done)
+    return stream.getvalue()
+
+
+def test_on_a_terminal_the_line_is_rewritten_and_says_when_it_ends(monkeypatch):
+    shown = draw(Terminal(), monkeypatch, [(1.0, 100), (1.1, 110), (2.0, 200), (10.0, 1000)])
+    lines = shown.split("\r\x1b[K")[1:]
+    assert lines == [
+        "set: 100 of 1,000 images (10%), 100/s, ETA 0:00:09",
+        "set: 200 of 1,000 images (20%), 100/s, ETA 0:00:08",
+        "set: 1,000 of 1,000 images (100%), 100/s, ETA 0:00:00\n",
+    ]
+
+
+def test_elsewhere_it_is_a_line_every_tenth(monkeypatch):
+    moments = [(float(i), 20 * i) for i in range(1, 51)]
+    assert draw(io.StringIO(), monkeypatch, moments).count("\n") == 11
+
+
+def test_the_rate_counts_only_what_is_done_now(monkeypatch):
+    shown = draw(io.StringIO(), monkeypatch, [(2.0, 700)], first=500)
+    assert shown == "set: 700 of 1,000 images (70%), 100/s, ETA 0:00:03\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("no such thing"), 2, "error: no such thing\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted; the same command goes on from here\n"),
+    ],
+)
+def test_what_ends_a_command(error, code, line, capsys):
+    def main(argv):
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(main, [])
+    assert caught.value.code == code
+    assert capsys.readouterr().err == line
