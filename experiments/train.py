@@ -4,6 +4,7 @@
         --workdir=DIR [--config.KEY=VALUE ...]
 
 Run again with the same arguments it resumes, and its result is that of an uninterrupted run.
+`--list` shows models, datasets and metrics.
 """
 
 import jax
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.pipeline import make_train_iterator
 from experiments import cli
+from experiments.listing import format_listing
 from experiments.live_line import LiveLine
 from experiments.scalars import ScalarWriter
 from experiments.wiring import make_wiring
@@ -23,10 +25,14 @@ from qlae.training.preemption import Preemption
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as `file.py:dataset`.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; local or gs://.")
+_LIST = flags.DEFINE_bool("list", False, "List models, datasets and metrics, then end.")
 
 
 def main() -> int:
     """Trains to the end of the config; returns the exit code."""
+    if _LIST.value:
+        print(format_listing())
+        return 0
     if _CONFIG.value is None or not _WORKDIR.value:
         raise UserError("--config=FILE.py[:DATASET] and --workdir=DIR are both needed")
     run = RunDirectory(_WORKDIR.value)

@@ -33,7 +33,7 @@ def assert_same(first, second):
 def finished(tmp_path_factory):
     """An uninterrupted run of the long tiny config."""
     workdir = tmp_path_factory.mktemp("runs") / "finished"
-    code, output, errors = runs.train(workdir, *LONG)
+    code, _, errors = runs.train(workdir, *LONG)
     assert code == 0, errors
     assert "300/300" in errors
     return workdir
@@ -105,9 +105,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
     assert_one_line(errors)
     assert "the run has diverged" in errors
     assert "diverged" in RunDirectory(workdir).failure
-    params = [np.isfinite(leaf).all() for step in list_steps(workdir)
-              for leaf in jax.tree.leaves(jax.device_get(open_run(workdir).load(step)))]  # fmt: skip
-    assert all(params)
+    for step in list_steps(workdir):
+        leaves = jax.tree.leaves(jax.device_get(open_run(workdir).load(step)))
+        assert all(np.isfinite(leaf).all() for leaf in leaves)
 
 
 def test_a_truncated_checkpoint_is_named_and_nothing_is_overwritten(finished, tmp_path):

@@ -1,0 +1,100 @@
+"""Every cell of the paper's tables: a config that builds and steps at paper scale, unallocated."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from ml_collections import ConfigDict
+
+from data_pipelines.specs import SPECS, get_spec
+from eval.metrics.registry import METRICS
+from experiments.configs import quickstart
+from experiments.configs.arms import ARMS, GANS, get_arm_config
+from experiments.configs.base import DATASETS
+from experiments.listing import format_listing
+from qlae.errors import UserError
+from qlae.program import make_program
+
+PAPER = {  # method, section 5
+    "qlae": ("weight_decay", (0.1, 0.001, 0.1, 0.1)),
+    "beta_vae": ("kl", (3, 0.1, 10, 0.3)),
+    "beta_tcvae": ("total_correlation", (3, 0.3, 3, 1)),
+    "bio_ae": ("activity", (0.01, 0.01, 0.01, 0.1)),
+    "vq_vae_weight_decay": ("weight_decay", (0.01,) * 4),
+    "qlinfo_wgan_gp": ("weight_decay", (1e-3, 1e-3, 1e-4, 1e-3)),
+    "info_wgan_gp": ("weight_decay", (1e-4,) * 4),
+    "qlae_no_weight_decay": ("weight_decay", (0,) * 4),
+    "qlinfo_wgan_gp_no_weight_decay": ("weight_decay", (0,) * 4),
+}
+
+
+def step_shapes(config: ConfigDict, name: str):
+    """Returns the shapes of one step's results, computing nothing."""
+    spec = get_spec(name)
+    program = make_program(
+        config,
+        image_shape=spec.image_shape,
+        num_sources=spec.num_sources,
+        dataset_size=spec.num_images,
+    )
+    step = program.make_step(lambda batch: batch["image"].astype(jnp.float32) / 255)
+    image = jax.ShapeDtypeStruct((config.batch_size, *spec.image_shape), jnp.uint8)
+    state = jax.eval_shape(program.init, 0)
+    return state, jax.eval_shape(step, state, program.hyperparameters, {"image": image})
+
+
+@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_pair_builds_and_steps_at_paper_scale(arm, name):
+    config = get_arm_config(arm, name)
+    before, (after, metrics) = step_shapes(config, name)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), before) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), after
+    )
+    assert any(name.endswith("loss/total") for name in metrics)
+    assert config.arm == arm
+    assert config.num_steps == 200_000
+    assert config.batch_size == (64 if arm in GANS else 128)
+    codebook = before.params.get("latents", {}).get("codebook")
+    if config.model.name in ("qlae", "qlinfo_wgan_gp"):
+        assert codebook.shape == (2 * SPECS[name].num_sources, 10)
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) - set(DATASETS)))
+def test_every_other_dataset_has_a_config_too(name):
+    state, _ = step_shapes(get_arm_config("qlae", name), name)
+    assert state.params["latents"]["codebook"].shape[0] == 2 * SPECS[name].num_sources
+
+
+@pytest.mark.parametrize("arm", PAPER)
+def test_hyperparameters_are_the_papers(arm):
+    key, values = PAPER[arm]
+    for name, value in zip(DATASETS, values, strict=True):
+        config = get_arm_config(arm, name)
+        assert (config.optimizer if key == "weight_decay" else config.weights)[key] == value
+
+
+@pytest.mark.parametrize("network", ["image", "style_image", "image_small", "style_image_small"])
+def test_every_decoder_fits_a_64_pixel_image(network):
+    config = get_arm_config("qlae", "shapes3d")
+    config.model.decoder.name = network
+    config.model.encoder.name = "image_small" if "small" in network else "image"
+    step_shapes(config, "shapes3d")
+
+
+def test_dense_networks_fit_too():
+    config = get_arm_config("ae", "dsprites")
+    config.model.encoder.name = config.model.decoder.name = "dense"
+    step_shapes(config, "dsprites")
+
+
+def test_the_quickstart_serves_every_arm():
+    for arm in ARMS:
+        assert quickstart.get_config(arm).arm == arm
+    with pytest.raises(UserError, match="did you mean 'qlae'"):
+        quickstart.get_config("qlea")
+
+
+def test_the_listing_has_a_line_for_everything():
+    expected = [*ARMS, *SPECS, *METRICS]
+    names = [line.split()[0] for line in format_listing().splitlines() if line.startswith("  ")]
+    assert names == expected

@@ -1,0 +1,42 @@
+"""`make run`: trainer and worker together, ended by a table and pictures."""
+
+import re
+
+from tests import runs
+
+
+def quickstart(workdir, *overrides):
+    return runs.run(
+        "experiments.quickstart", f"--workdir={workdir}", f"--config={runs.TINY}", *overrides
+    )
+
+
+def test_it_trains_scores_and_shows_a_table_then_says_that_it_is_complete(tmp_path):
+    workdir = tmp_path / "run"
+    code, output, errors = quickstart(workdir)
+    assert code == 0, errors
+    rows = re.findall(r"^ +(\d+)  +(\d\.\d{3})", output, re.MULTILINE)
+    assert [int(step) for step, _ in rows] == [10, 20, 30, 40]
+    pictures = re.findall(r"^\S+\.png$", output, re.MULTILINE)
+    assert [name.split("/")[-1] for name in pictures] == [
+        "nmi.png",
+        "reconstructions.png",
+        "traversals.png",
+    ]
+    assert re.search(r"step 40/40 · [\d.]+ steps/s · ETA 0:00 · loss 0\.\d+", errors)
+    code, output, _ = quickstart(workdir)
+    assert code == 0
+    assert "is complete" in output
+    assert re.findall(r"^ +(\d+)  ", output, re.MULTILINE) == ["10", "20", "30", "40"]
+
+
+def test_another_config_is_refused_and_the_run_left_as_it_is(tmp_path):
+    workdir = tmp_path / "run"
+    assert quickstart(workdir, "--config.num_steps=10")[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}
+    code, _, errors = quickstart(workdir, "--config.num_steps=20")
+    assert code == 2
+    assert "holds a run of another config: num_steps is 10 there and 20 here" in errors
+    assert before == {
+        path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()
+    }
