@@ -8,7 +8,7 @@ from experiments.benchmarks import infomec
 
 @pytest.mark.parametrize(("discrete", "layout"), [(True, "sparse"), (True, "dense"), (False, "")])
 def test_both_sides_agree(discrete, layout):
-    sources, codes, values = infomec.make_arrays(400)
+    sources, codes, values = infomec.make_arrays(1000)
     latents = codes if discrete else values
     rows = infomec.compare(sources, latents, discrete, layout, repeats=1)
     assert [row["part"] for row in rows] == ["NMI", "InfoE", "all"]
