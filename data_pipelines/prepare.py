@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -51,6 +52,8 @@ def prepare(
             make_builder(name, root, source, **kwargs).download_and_prepare()
         except OSError as error:
             raise shards.disk_error(error, root) from error
+        finally:
+            _remove_empty(folder.parent, root / "downloads" / name, root / "downloads")
     # What is there is opened like a reader would, so that "prepared" means readable.
     open_prepared(spec, os.fspath(folder)).images(np.array([0, spec.num_images - 1]))
     return folder
@@ -61,6 +64,13 @@ def _remove_leftovers(folder: Path) -> None:
     if folder.parent.exists():
         for leftover in folder.parent.glob(f"incomplete.*_{folder.name}"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _remove_empty(*folders: Path) -> None:
+    """Remove those of ``folders`` that hold nothing."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -29,9 +29,7 @@ def refuse(tmp_path, name, source, line, **kwargs):
     with pytest.raises(UserError, match=line) as caught:
         prepare.prepare(name, data, source, **({"verify_checksum": False} | kwargs))
     assert "\n" not in str(caught.value)
-    left = [path for path in data.rglob("*") if path.is_file()]
-    assert not left, left
-    assert not (data / name / "3.0.0").exists()
+    assert not list(data.rglob("*"))
 
 
 def cut(path, keep=0.6):
