@@ -49,6 +49,20 @@ def test_a_device_array_that_shares_the_memory_keeps_it_away():
         assert (np.asarray(array) == value).all()
 
 
+def test_shards_on_many_devices_keep_it_away():
+    mesh = jax.make_mesh((len(jax.devices()),), ("data",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    pool = BufferPool(limit=3)
+    kept = []
+    for value in range(20):
+        batch = pool.take((8 * len(jax.devices()), 16, 16, 1))
+        batch[:] = value
+        kept.append(jax.make_array_from_process_local_data(sharding, batch))
+        del batch
+    for value, array in enumerate(kept):
+        assert (np.asarray(array) == value).all()
+
+
 def test_beyond_its_limit_it_lends_fresh_arrays():
     pool = BufferPool(limit=2)
     held = [pool.take(SHAPE) for _ in range(5)]
