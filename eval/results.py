@@ -7,12 +7,12 @@ makes a table of its own, each configuration a line of its own, and the notes be
 import argparse
 import sys
 from collections.abc import Iterable
-from typing import Any
 
 from etils import epath
 
 from eval import tables
 from eval.aggregate import DEFAULT_SCORES, make_tables, run_key
+from eval.command_line import Parser, run, write_text
 from eval.metrics.errors import UserError
 from eval.records import Record, load_records
 
@@ -20,21 +20,21 @@ from eval.records import Record, load_records
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     options = _parse(arguments)
-    try:
+
+    def command() -> int:
         records, notes = collect(options.runs)
         records = choose(records, protocol=options.protocol, step=options.step)
         made, more_notes = make_tables(records, _split(options.scores))
         text = tables.FORMATS[options.format](made)
         if options.out:
-            _write(options.out, text)
+            write_text(options.out, text + "\n")
         else:
             print(text)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for note in (*notes, *more_notes):
-        print(f"note: {note}", file=sys.stderr)
-    return 0
+        for note in (*notes, *more_notes):
+            print(f"note: {note}", file=sys.stderr)
+        return 0
+
+    return run(command)
 
 
 def collect(paths: Iterable[epath.PathLike]) -> tuple[list[Record], list[str]]:
@@ -103,23 +103,8 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _write(path: str, text: str) -> None:
-    try:
-        epath.Path(path).write_text(text + "\n")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-class _Parser(argparse.ArgumentParser):
-    """Answers a mistake with one line, as every command here does."""
-
-    def error(self, message: str) -> Any:
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog="python -m eval.results", description="Tables of many runs.")
+    parser = Parser(prog="python -m eval.results", description="Tables of many runs.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or folder of them")
     parser.add_argument("--format", choices=tables.FORMATS, default="terminal")
     parser.add_argument("--scores", default=",".join(DEFAULT_SCORES), help="names, or: all")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.command_line import Parser, run, write_text
 from eval.metrics.errors import UserError
 from eval.metrics.infomec import InfoMEC, compute_infomec
 from eval.metrics.registry import METRIC_VERSION, METRICS, compute_metrics, get_metric
@@ -27,21 +28,22 @@ from eval.metrics.samples import make_samples
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     options = _parse(arguments)
-    try:
+
+    def command() -> int:
         sources = load_array(options.sources, "sources")
         latents = load_array(options.latents, "latents")
         names = [name.strip() for name in options.metrics.split(",") if name.strip()]
         report = score(sources, latents, names, discrete=options.discrete, seed=options.seed)
         text = json.dumps(report, indent=2, allow_nan=False) + "\n"
         if options.out:
-            _write(options.out, text)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(format_report(report), file=sys.stdout if options.out else sys.stderr)
-    if not options.out:
-        print(text, end="")
-    return 1 if report["errors"] else 0
+            write_text(options.out, text)
+            print(format_report(report))
+        else:
+            print(format_report(report), file=sys.stderr)
+            print(text, end="")
+        return 1 if report["errors"] else 0
+
+    return run(command)
 
 
 def score(
@@ -195,23 +197,8 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _write(path: str, text: str) -> None:
-    try:
-        pathlib.Path(path).write_text(text)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-
-
-class _Parser(argparse.ArgumentParser):
-    """Answers a mistake with one line, as every command here does."""
-
-    def error(self, message: str) -> Any:
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m eval.score",
         description="Scores latents against sources.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from eval.metrics.errors import UserError
 from eval.records import Record, write_record
 from eval.tables import ALL_DATASETS
 
+ROOT = pathlib.Path(__file__).parents[2]
 QLAE = (0.9, 0.92, 0.94)
 AE = (0.5, 0.55, 0.45)
 
@@ -189,6 +193,16 @@ def test_notes_go_to_standard_error(tmp_path, capsys):
     assert "new has not been evaluated" in err
     assert "failed (loss is not finite)" in err
     assert "note" not in out
+
+
+def test_a_reader_that_stops_early_is_no_error(tmp_path):
+    save(tmp_path, two_models())
+    command = f"{sys.executable} -m eval.results {tmp_path} | true"
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):

@@ -8,7 +8,8 @@ from experiments.benchmarks import infomec
 
 @pytest.mark.parametrize(("discrete", "layout"), [(True, "sparse"), (True, "dense"), (False, "")])
 def test_both_sides_agree(discrete, layout):
-    sources, codes, values = infomec.make_arrays(1000)
+    # Among very few samples scikit-learn rounds distances, so real values need more of them.
+    sources, codes, values = infomec.make_arrays(300 if discrete else 1000)
     latents = codes if discrete else values
     rows = infomec.compare(sources, latents, discrete, layout, repeats=1)
     assert [row["part"] for row in rows] == ["NMI", "InfoE", "all"]
