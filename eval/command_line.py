@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def run(command: Callable[[], int]) -> int:
+def run_command(command: Callable[[], int]) -> int:
     """Runs a command; returns its exit code, or 2 after the line of a UserError."""
     try:
         code = command()

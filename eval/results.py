@@ -12,7 +12,7 @@ from etils import epath
 
 from eval import tables
 from eval.aggregate import DEFAULT_SCORES, make_tables, run_key
-from eval.command_line import Parser, run, write_text
+from eval.command_line import Parser, run_command, write_text
 from eval.metrics.errors import UserError
 from eval.records import Record, load_records
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"note: {note}", file=sys.stderr)
         return 0
 
-    return run(command)
+    return run_command(command)
 
 
 def collect(paths: Iterable[epath.PathLike]) -> tuple[list[Record], list[str]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.command_line import Parser, run, write_text
+from eval.command_line import Parser, run_command, write_text
 from eval.metrics.errors import UserError
 from eval.metrics.infomec import InfoMEC, compute_infomec
 from eval.metrics.registry import METRIC_VERSION, METRICS, compute_metrics, get_metric
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(text, end="")
         return 1 if report["errors"] else 0
 
-    return run(command)
+    return run_command(command)
 
 
 def score(
