@@ -9,10 +9,11 @@ Run again with the same arguments it resumes, and its result is that of an unint
 
 import jax
 from absl import flags
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.pipeline import make_train_iterator
-from experiments import cli
+from experiments import cli, distributed
 from experiments.listing import format_listing
 from experiments.live_line import LiveLine
 from experiments.scalars import ScalarWriter
@@ -35,11 +36,14 @@ def main() -> int:
         return 0
     if _CONFIG.value is None or not _WORKDIR.value:
         raise UserError("--config=FILE.py[:DATASET] and --workdir=DIR are both needed")
+    distributed.initialize()
+    distributed.check_agreement(_CONFIG.value)
     run = RunDirectory(_WORKDIR.value)
     try:
         return train_run(_CONFIG.value, run)
     except TrainingFailed as error:
-        run.fail(str(error))
+        if jax.process_index() == 0:
+            run.fail(str(error))
         raise
 
 
@@ -47,7 +51,7 @@ def train_run(config: ConfigDict, run: RunDirectory) -> int:
     """Trains one run in its directory, from its newest checkpoint if it has one."""
     schedule = make_schedule(config)
     wiring = make_wiring(config)
-    run.claim(config)
+    claim(run, config)
     if run.is_complete:
         print(f"{run.path} is complete: {schedule.num_steps:,} steps")
         return 0
@@ -92,6 +96,15 @@ def train_run(config: ConfigDict, run: RunDirectory) -> int:
         print(f"stopped at step {last_step:,}; the same command resumes")
         return 143
     return 0
+
+
+def claim(run: RunDirectory, config: ConfigDict) -> None:
+    """Claims the run directory: the first process writes it, then the others check it."""
+    if jax.process_index() == 0:
+        run.claim(config)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("claimed")
+        run.claim(config)
 
 
 def make_schedule(config: ConfigDict) -> Schedule:
