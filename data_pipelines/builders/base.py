@@ -98,7 +98,8 @@ class GridBuilder(tfds.core.GeneratorBasedBuilder):
         staging = home / f".{self.version}.partial"
         fingerprint = self._fingerprint(source)
         with shards.staging_folder(staging, fingerprint):
-            images = self._open(source, staging)
+            with checks.damage_is_a_user_error(source):
+                images = self._open(source, staging)
             try:
                 have = sum(path.stat().st_size for path in staging.iterdir())
                 shards.require_space(staging, self.spec, have)

@@ -17,7 +17,7 @@ from array_record.python import array_record_module
 from data_pipelines.command_line import Progress
 from data_pipelines.errors import UserError
 from data_pipelines.example_proto import encode_example
-from data_pipelines.formats.checks import ImageFile
+from data_pipelines.formats.checks import ImageFile, damage_is_a_user_error
 from data_pipelines.specs import DatasetSpec
 
 _BLOCK = 1024  # images in memory at a time
@@ -67,7 +67,9 @@ def _write_shard(spec, images: ImageFile, path: Path, start: int, stop: int) -> 
     try:
         for block in range(start, stop, _BLOCK):
             end = min(block + _BLOCK, stop)
-            for record in _encode(spec, images.read(block, end), np.arange(block, end)):
+            with damage_is_a_user_error(f"the source of {spec.name}"):
+                pixels = images.read(block, end)
+            for record in _encode(spec, pixels, np.arange(block, end)):
                 writer.write(record)
             yield end - start
     finally:

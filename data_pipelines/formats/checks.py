@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
-from collections.abc import Callable
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +28,41 @@ class ImageFile(Protocol):
 
     def close(self) -> None:
         """Release the file."""
+
+
+# What parsers raise on bytes that are not what they should be.
+_DAMAGE = (
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@contextlib.contextmanager
+def damage_is_a_user_error(origin: str | os.PathLike) -> Iterator[None]:
+    """Turn whatever a parser makes of a damaged file into one clear line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EIO):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0].strip(" '\"")
+        raise UserError(
+            f"{origin} is truncated or damaged ({reason}): download it again"
+        ) from error
 
 
 _MAGIC = (

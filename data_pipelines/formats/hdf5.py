@@ -31,12 +31,7 @@ class Hdf5Images:
     ):
         checks.require_kind(path, "HDF5")
         self._spec, self._origin = spec, checks.origin_of(path)
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise UserError(
-                f"{path} is truncated or damaged: {str(error).splitlines()[0]}; download it again"
-            ) from error
+        self._file = h5py.File(path, "r")
         try:
             self._open(image_key, label_key, num_constant_labels)
         except BaseException:

@@ -40,12 +40,9 @@ def open_members(path: Path, scratch: Path) -> Members:
     if path.is_dir():
         return _Folder(path)
     kind = checks.require_kind(path, "zip", "tar", "gzip")
-    try:
-        if kind == "zip":
-            return _Zip(path)
-        return _Tar(path if kind == "tar" else _decompress(path, scratch), path)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _truncated(path, error) from error
+    if kind == "zip":
+        return _Zip(path)
+    return _Tar(path if kind == "tar" else _decompress(path, scratch), path)
 
 
 class _Folder:
@@ -100,20 +97,17 @@ class _Tar:
 
     def entries(self) -> Iterator[tuple[str, tuple[int, int] | None]]:
         size = self._path.stat().st_size
-        try:
-            with tarfile.open(self._path, "r:") as archive:
-                for member in archive:
-                    _require_inside(self._named, member.name)
-                    if member.issym() or member.islnk():
-                        raise _link(self._named, member.name)
-                    if member.offset_data + member.size > size:
-                        raise tarfile.ReadError("unexpected end of data")
-                    if member.isfile():
-                        yield member.name, (member.offset_data, member.size)
-                    # The archive would otherwise keep a kilobyte for every image.
-                    archive.members.clear()  # type: ignore[attr-defined]
-        except tarfile.TarError as error:
-            raise _truncated(self._named, error) from error
+        with tarfile.open(self._path, "r:") as archive:
+            for member in archive:
+                _require_inside(self._named, member.name)
+                if member.issym() or member.islnk():
+                    raise _link(self._named, member.name)
+                if member.offset_data + member.size > size:
+                    raise tarfile.ReadError("unexpected end of data")
+                if member.isfile():
+                    yield member.name, (member.offset_data, member.size)
+                # The archive would otherwise keep a kilobyte for every image.
+                archive.members.clear()  # type: ignore[attr-defined]
 
     def read(self, name: str, where: tuple[int, int] | None) -> bytes:
         assert where is not None
@@ -150,7 +144,3 @@ def _require_inside(path: Path, name: str) -> None:
 
 def _link(path: Path, name: str) -> UserError:
     return UserError(f"{path} is refused: its member {name!r} is a link, not a file")
-
-
-def _truncated(path: Path, error: BaseException) -> UserError:
-    return UserError(f"{path} is truncated or damaged ({error}): download it again")

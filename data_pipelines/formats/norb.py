@@ -7,7 +7,6 @@ elements, all little-endian.
 from __future__ import annotations
 
 import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +53,9 @@ def _load_matrix(folder: Path, name: str) -> np.ndarray:
     """Return a small matrix whole."""
     with _open_matrix(folder, name) as file:
         shape, dtype = _read_header(file, name)
-        return _read_elements(file, name, shape, dtype)
+        matrix = _read_elements(file, name, shape, dtype)
+        _require_end(file, name)
+    return matrix
 
 
 def _load_left_images(folder: Path, name: str, count: int, spec: DatasetSpec) -> np.ndarray:
@@ -67,6 +68,7 @@ def _load_left_images(folder: Path, name: str, count: int, spec: DatasetSpec) ->
         for i in range(count):
             left = _read_elements(file, name, _PAIR, dtype)[0]
             images[i, ..., 0] = resize(Image.fromarray(left), spec.image_shape[0])
+        _require_end(file, name)
     return images
 
 
@@ -87,10 +89,13 @@ def _read_header(file, name: str) -> tuple[tuple[int, ...], np.dtype]:
 
 def _read_elements(file, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     length = int(np.prod(shape)) * dtype.itemsize
-    try:
-        raw = file.read(length)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{name} is truncated or damaged: download it again") from error
+    raw = file.read(length)
     if len(raw) != length:
-        raise UserError(f"{name} is truncated or damaged: download it again")
+        raise UserError(f"{name} is truncated or damaged (it ends early): download it again")
     return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def _require_end(file, name: str) -> None:
+    """Read to the end, where a compressed file keeps its checksum."""
+    if file.read(1):
+        raise UserError(f"{name} is longer than its matrix: download it again")
