@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +46,6 @@ def prepare(
         raise UserError(f"cannot write in {root}: permission denied")
     folder = root / name / str(BUILDERS[name].VERSION)
     if not folder.exists():
-        _remove_leftovers(folder)
         try:
             make_builder(name, root, source, **kwargs).download_and_prepare()
         except OSError as error:
@@ -57,13 +55,6 @@ def prepare(
     # What is there is opened like a reader would, so that "prepared" means readable.
     open_prepared(spec, os.fspath(folder)).images(np.array([0, spec.num_images - 1]))
     return folder
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Clear what a killed preparation left unpublished beside the final folder."""
-    if folder.parent.exists():
-        for leftover in folder.parent.glob(f"incomplete.*_{folder.name}"):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _remove_empty(*folders: Path) -> None:

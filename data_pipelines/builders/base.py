@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import shutil
 import types
 from pathlib import Path
 from typing import ClassVar
@@ -53,7 +54,7 @@ class GridBuilder(tfds.core.GeneratorBasedBuilder):
     ):
         self._source = None if source is None else Path(source)
         self._images_per_shard = images_per_shard
-        self._verify_checksum = verify_checksum
+        self._verify_checksum, self._downloaded = verify_checksum, False
         super().__init__(data_dir=data_dir, file_format="array_record", **kwargs)
 
     @property
@@ -98,6 +99,7 @@ class GridBuilder(tfds.core.GeneratorBasedBuilder):
         staging = home / f".{self.version}.partial"
         fingerprint = self._fingerprint(source)
         with shards.staging_folder(staging, fingerprint):
+            self._remove_leftovers(home)
             with checks.damage_is_a_user_error(source):
                 images = self._open(source, staging)
             try:
@@ -117,6 +119,12 @@ class GridBuilder(tfds.core.GeneratorBasedBuilder):
         """Say nothing: the progress line does."""
 
     _log_download_done = _log_download_bytes
+
+    def _remove_leftovers(self, home: Path) -> None:
+        """Clear what a killed preparation left unpublished; the lock says that it is dead."""
+        for leftover in home.glob(f"incomplete.*_{self.version}"):
+            if leftover != Path(self.data_dir):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _publish(self, made: list[Path]) -> None:
         template = self._get_filename_template(split_name="train")
@@ -144,6 +152,7 @@ class GridBuilder(tfds.core.GeneratorBasedBuilder):
                 f"no direct link to {self.name} is known: download {self.EXPECTED} in a browser "
                 f"({self.HOMEPAGE}) and name it with --source"
             )
+        self._downloaded = True
         folder = Path(self.data_dir_root) / "downloads" / self.name
         files = [fetch(download, folder) for download in self.DOWNLOADS]
         return files[0] if len(files) == 1 else folder
@@ -156,7 +165,7 @@ class GridBuilder(tfds.core.GeneratorBasedBuilder):
             known = [d for d in known if d.filename == path.name]
         if known and self._verify_checksum:
             # A downloaded file's checksum was compared before it got its name.
-            checks.check_file(path, known[0].size, known[0].digest if self._source else None)
+            checks.check_file(path, known[0].size, None if self._downloaded else known[0].digest)
         return path
 
     def _fingerprint(self, source: Path) -> dict:

@@ -228,6 +228,15 @@ def test_two_preparations_at_once_do_not_meet(tmp_path, monkeypatch):
         prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
 
 
+def test_what_a_killed_publication_left_is_cleared(tmp_path, monkeypatch):
+    _, source, _ = make_small(tmp_path, monkeypatch)
+    leftover = tmp_path / "data/shapes3d/incomplete.ABCDEF_3.0.0"
+    leftover.mkdir(parents=True)
+    (leftover / "shapes3d-train.array_record-00000-of-00001").write_bytes(b"half")
+    prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
+    assert os.listdir(tmp_path / "data/shapes3d") == ["3.0.0"]
+
+
 def test_a_full_disk_is_said_beforehand(tmp_path, monkeypatch):
     _, source, _ = make_small(tmp_path, monkeypatch)
     usage = type("Usage", (), {"free": 1000})
