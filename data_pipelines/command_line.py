@@ -51,21 +51,25 @@ class Progress:
     def update(self, done: int) -> None:
         """Show that ``done`` of the total are done, if enough has changed to be worth it."""
         now = time.monotonic()
-        step = 0.2 if self._terminal else max(self._total / 10, 1)
+        step = 0.2 if self._terminal else self._total / 10 or 100e6
         mark = now if self._terminal else float(done)
-        if self._shown >= 0 and mark < self._shown + step and done < self._total:
+        if self._shown >= 0 and mark < self._shown + step and done != self._total:
             return
         self._shown = mark
-        seconds = max(now - self._began, 1e-6)
-        rate = (done - self._first) / seconds
-        left = f"{_clock((self._total - done) / rate)}" if rate > 0 else "unknown"
-        share = 100 * done // max(self._total, 1)
-        line = (
+        line, last = self._line(done, now), done == self._total
+        end = "\n" if last or not self._terminal else ""
+        print(f"\r\x1b[K{line}" if self._terminal else line, end=end, file=self._stream, flush=True)
+
+    def _line(self, done: int, now: float) -> str:
+        rate = (done - self._first) / max(now - self._began, 1e-6)
+        if not self._total:
+            return f"{self._label}: {done:,} {self._unit}, {rate:,.0f}/s"
+        left = _clock((self._total - done) / rate) if rate > 0 else "unknown"
+        share = 100 * done // self._total
+        return (
             f"{self._label}: {done:,} of {self._total:,} {self._unit} ({share}%), "
             f"{rate:,.0f}/s, ETA {left}"
         )
-        end = "" if self._terminal and done < self._total else "\n"
-        print(f"\r\x1b[K{line}" if self._terminal else line, end=end, file=self._stream, flush=True)
 
 
 def _clock(seconds: float) -> str:

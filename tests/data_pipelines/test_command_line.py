@@ -43,6 +43,13 @@ def test_the_rate_counts_only_what_is_done_now(monkeypatch):
     assert shown == "set: 700 of 1,000 images (70%), 100/s, ETA 0:00:03\n"
 
 
+def test_an_unknown_total_is_not_made_up(monkeypatch):
+    monkeypatch.setattr(command_line.time, "monotonic", iter([0.0, 2.0]).__next__)
+    stream = io.StringIO()
+    command_line.Progress("file", 0, "bytes", stream).update(5000)
+    assert stream.getvalue() == "file: 5,000 bytes, 2,500/s\n"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
