@@ -81,7 +81,7 @@ def compute_infomec(
     """Computes InfoMEC of N samples; the paper uses 10,000.
 
     Deterministic: nothing is drawn, and the same arrays give the same bits on any number of
-    threads (linear algebra is held to one; at these sizes more are no faster).
+    threads. It uses as many as BLAS may (OMP_NUM_THREADS), one to a source or latent.
 
     Cases that have no number in the paper's formulas:
       * Latents of integer dtype are codes when `discrete`, and plain numbers otherwise. Codes and

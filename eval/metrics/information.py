@@ -14,6 +14,7 @@ import numpy as np
 from scipy import special
 
 from eval.metrics.samples import Samples, standardise
+from eval.metrics.threads import map_in_threads
 
 NUM_NEIGHBORS = 10
 # Standard deviations below which two values count as equal: far above the rounding of standardised
@@ -98,14 +99,17 @@ def compute_ross_information(samples: Samples, *, num_neighbors: int = NUM_NEIGH
     """
     layouts = [make_layout(labels_N, num_neighbors) for labels_N in samples.sources_NxS.T]
     digamma = make_digamma(samples.num_samples)
-    information_SxZ = np.zeros((len(layouts), samples.latents_NxZ.shape[1]))
-    for j, latent_N in enumerate(standardise(samples.latents_NxZ).T):
+
+    def estimate_sources(latent_N: np.ndarray) -> list[float]:
         order_N = np.argsort(latent_N, stable=True)
         sorted_N = latent_N[order_N]
         has_ties = bool((np.diff(sorted_N) <= RESOLUTION).any())
-        for i, labels_N in enumerate(samples.sources_NxS[order_N].T):
-            information_SxZ[i, j] = ross(np, sorted_N, labels_N, layouts[i], digamma, has_ties)
-    return information_SxZ
+        return [
+            ross(np, sorted_N, labels_N, layout, digamma, has_ties)
+            for labels_N, layout in zip(samples.sources_NxS[order_N].T, layouts, strict=True)
+        ]
+
+    return np.array(map_in_threads(estimate_sources, standardise(samples.latents_NxZ).T)).T
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scipy import optimize, sparse
 
 from eval.metrics.explicitness import Task
 from eval.metrics.samples import Samples, standardise
-from eval.metrics.threads import one_thread
+from eval.metrics.threads import map_in_threads
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
@@ -118,12 +118,12 @@ def compute_losses(
     """Fits each task on some rows; returns the unweighted log loss of the others, in nats."""
     fitted = make_features(samples, fitted_M)
     scored = fitted if scored_M is fitted_M else make_features(samples, scored_M)
-    losses = []
-    with one_thread():
-        for task in tasks:
-            weights_FxC = fit_weights(fitted, task.fitted_labels_M, task.num_classes)
-            losses.append(compute_log_loss(scored, weights_FxC, task.scored_labels_M))
-    return losses
+
+    def fit_and_score(task: Task) -> np.ndarray:
+        weights_FxC = fit_weights(fitted, task.fitted_labels_M, task.num_classes)
+        return compute_log_loss(scored, weights_FxC, task.scored_labels_M)
+
+    return map_in_threads(fit_and_score, tasks)
 
 
 def make_features(samples: Samples, rows_M: np.ndarray) -> Features:

@@ -56,10 +56,10 @@ def main() -> None:
 
 _NOTES = f"""
 {NUM_SAMPLES:,} samples of Shapes3D's sources and 12 latents: codes of {NUM_CODES} values, or real
-values. `ours` and `scikit-learn` are medians in seconds, in one process, with the same
-pin of threads; `ratio` is theirs over ours; `difference` is the largest absolute difference of the numbers (NMI, or
-InfoE by source). Goals: 5 or more in all for codes, 10 or more in all for real values. "One-hot
-sparse" is scikit-learn's faster arrangement, "one-hot dense" the plain one.
+values. `ours` and `scikit-learn` are medians in seconds, in one process, with the same pin of
+threads; `ratio` is theirs over ours; `difference` is the largest absolute difference of the numbers
+(NMI, or InfoE by source). Goals: 5 or more in all for codes, 10 or more in all for real values.
+"One-hot sparse" is scikit-learn's faster arrangement, "one-hot dense" the plain one.
 
 Measure again: `OMP_NUM_THREADS=1 python -m experiments.benchmarks.infomec`, and with 2.
 """
