@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from etils import epath
 
-from eval import tables
 from eval.aggregate import DEFAULT_SCORES, make_tables, run_key
 from eval.command_line import Parser, run_command, write_text
 from eval.metrics.errors import UserError
 from eval.records import Record, load_records
+from eval.tables import FORMATS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         records, notes = collect(options.runs)
         records = choose(records, protocol=options.protocol, step=options.step)
         made, more_notes = make_tables(records, _split(options.scores))
-        text = tables.FORMATS[options.format](made)
+        text = FORMATS[options.format](made)
         if options.out:
             write_text(options.out, text + "\n")
         else:
@@ -106,7 +106,7 @@ def _split(text: str) -> tuple[str, ...]:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m eval.results", description="Tables of many runs.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or folder of them")
-    parser.add_argument("--format", choices=tables.FORMATS, default="terminal")
+    parser.add_argument("--format", choices=FORMATS, default="terminal")
     parser.add_argument("--scores", default=",".join(DEFAULT_SCORES), help="names, or: all")
     parser.add_argument("--protocol", help="only this one: heldout, compositional or paper")
     parser.add_argument("--step", type=int, help="only this one; else each run's last")
