@@ -1,0 +1,190 @@
+"""The train step of a config, compiled on this machine's CPU for a TPU slice that is elsewhere."""
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+import re
+import time
+from collections.abc import Sequence
+
+import jax
+from jax.experimental import topologies
+from ml_collections import ConfigDict
+
+from experiments import cli as experiments_cli
+from experiments.wiring import Wiring, make_wiring
+from tpu_scripts.collectives import Collective, count_loops, parse_collectives
+from tpu_scripts.errors import LaunchError, UserError
+from tpu_scripts.topologies import Topology
+
+# Without these libtpu asks a metadata server that is not there, takes a lock, and complains; which
+# slice is named does not matter.
+_LIBTPU_ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TPU_MIN_LOG_LEVEL": "3",
+}
+
+
+class DoesNotFitError(LaunchError):
+    """A step that needs more HBM than a chip has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes of HBM of one device while it runs the step; outputs without those in place of inputs.
+
+    A donated argument is overwritten by an output, and counts once.
+    """
+
+    arguments: int
+    outputs: int
+    temporaries: int
+    code: int
+
+    @property
+    def peak(self) -> int:
+        """All together."""
+        return self.arguments + self.outputs + self.temporaries + self.code
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledStep:
+    """What XLA says of one step; everything but the batch size is per device.
+
+    Attributes:
+      parameters: numbers in the model, whole on every device.
+      flops: XLA's count for one device.
+      bytes_accessed: XLA's count for one device.
+      loops: `while` loops, whose bodies the two counts hold once.
+      seconds: that compiling took here.
+    """
+
+    topology: str
+    slices: int
+    batch_size: int
+    arm: str
+    dataset: str
+    compute_dtype: str
+    parameters: int
+    memory: Memory
+    flops: float
+    bytes_accessed: float
+    collectives: tuple[Collective, ...]
+    loops: int
+    seconds: float
+    versions: dict[str, str]
+
+
+def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> CompiledStep:
+    """Compiles the step that `experiments.train` would run on these slices.
+
+    Raises:
+      UserError: a config, batch or mesh that does not go with the slices.
+      DoesNotFitError: the compiler found no way to fit it into the HBM.
+    """
+    _check_batch(config, topology, slices)
+    start = time.monotonic()
+    wiring = _wire(config, make_devices(topology, slices))
+    arguments = wiring.abstract_step_arguments(config.batch_size)
+    lowered = wiring.step.lower(*arguments)  # type: ignore[attr-defined]
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        raise _explain(error, topology) from error
+    cost, text = compiled.cost_analysis(), compiled.as_text()
+    memory = _read_memory(compiled.memory_analysis())
+    if memory.peak > topology.generation.hbm_gib * 2**30:
+        raise _make_does_not_fit(f"{memory.peak / 2**30:.2f}G", topology)
+    return CompiledStep(
+        topology=topology.name,
+        slices=slices,
+        batch_size=config.batch_size,
+        arm=config.arm,
+        dataset=config.data.name,
+        compute_dtype=config.compute_dtype,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(arguments[0].params)),
+        memory=memory,
+        flops=cost["flops"],
+        bytes_accessed=cost["bytes accessed"],
+        collectives=parse_collectives(text, topology.chips * slices),
+        loops=count_loops(text),
+        seconds=time.monotonic() - start,
+        versions=get_versions(),
+    )
+
+
+def make_devices(topology: Topology, slices: int = 1) -> Sequence[jax.Device]:
+    """Returns devices that can be compiled for, but not run on.
+
+    Raises:
+      UserError: libtpu is not installed.
+    """
+    if not has_libtpu():
+        raise UserError("libtpu is not installed, and it holds the TPU compiler: pip install it")
+    for name, value in _LIBTPU_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    options: dict = {"num_slices": slices} if slices > 1 else {}
+    if topology.generation.name == "v4":  # Its two cores are one device only when asked.
+        options["chip_config_name"] = "megacore"
+    devices = topologies.get_topology_desc(topology.name, "tpu", **options).devices
+    assert len(devices) == topology.chips * slices, (topology, slices, len(devices))
+    return devices
+
+
+def has_libtpu() -> bool:
+    """Whether the TPU compiler is installed."""
+    return importlib.util.find_spec("libtpu") is not None
+
+
+def get_versions() -> dict[str, str]:
+    """Returns the versions that a compiled program depends on."""
+    return {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "libtpu")}
+
+
+def _check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
+    if config.batch_size < 1:
+        raise UserError(f"--config.batch_size={config.batch_size}: it must be at least 1")
+    chips, population = topology.chips * slices, config.mesh.get("population", 1)
+    share = config.mesh.data if config.mesh.data > 0 else chips // max(population, 1)
+    if share and config.batch_size % share:
+        near = max(config.batch_size // share, 1) * share
+        raise UserError(
+            f"global batch {config.batch_size} does not divide over {share} chips ({slices} x "
+            f"{topology.name}): set --config.batch_size={near}, or take fewer chips"
+        )
+
+
+def _wire(config: ConfigDict, devices: Sequence[jax.Device]) -> Wiring:
+    try:
+        return make_wiring(config, devices)
+    except (experiments_cli.UserError, experiments_cli.DataError) as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+def _read_memory(stats) -> Memory:
+    return Memory(
+        arguments=stats.argument_size_in_bytes,
+        outputs=stats.output_size_in_bytes - stats.alias_size_in_bytes,
+        temporaries=stats.temp_size_in_bytes,
+        code=stats.generated_code_size_in_bytes,
+    )
+
+
+def _explain(error: Exception, topology: Topology) -> Exception:
+    """Returns a `DoesNotFitError` for a lack of HBM, and any other error as it is."""
+    if "RESOURCE_EXHAUSTED" not in str(error):
+        return error
+    match = re.search(r"\((\S+)\) exceeds available HBM", str(error))
+    return _make_does_not_fit(match[1] if match else "more", topology)
+
+
+def _make_does_not_fit(used: str, topology: Topology) -> DoesNotFitError:
+    return DoesNotFitError(
+        f"the step does not fit a chip of {topology.name}: it needs {used} of HBM, and there are "
+        f"{topology.generation.hbm_gib}G; take more chips or a smaller --config.batch_size"
+    )
