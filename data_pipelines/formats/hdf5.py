@@ -11,6 +11,7 @@ from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.specs import DatasetSpec
 
+_SHORTEST_RUN = 1024  # images
 _LARGEST_RUN = 256 << 20  # bytes
 
 
@@ -51,8 +52,9 @@ class Hdf5Images:
         order = checks.find_grid_order(self._spec, labels, self._origin)
         checks.require_file_order(order, self._origin)
         row = int(np.prod(self._spec.image_shape))
-        chunk = self._images.chunks[0] if self._images.chunks else 1024
-        self._run_length = max(1, min(chunk, _LARGEST_RUN // row))
+        chunk = self._images.chunks[0] if self._images.chunks else 1
+        whole_chunks = chunk * max(1, _SHORTEST_RUN // chunk)
+        self._run_length = max(1, min(whole_chunks, _LARGEST_RUN // row))
         self._run_start, self._run = 0, np.empty((0, *self._images.shape[1:]), np.uint8)
 
     def read(self, start: int, stop: int) -> np.ndarray:

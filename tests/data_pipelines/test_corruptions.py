@@ -94,7 +94,7 @@ def test_damaged_pixels_in_h5(tmp_path, shapes3d):
     with path.open("r+b") as file:
         file.seek(place.byte_offset)
         file.write(b"\x00" * place.size)
-    refuse(tmp_path, "shapes3d", path, "images 0 to 99 cannot be read")
+    refuse(tmp_path, "shapes3d", path, "images 0 to 287 cannot be read")
 
 
 @pytest.mark.parametrize("compressed", [False, True])
