@@ -4,8 +4,6 @@ import sys
 import time
 from typing import TextIO
 
-import jax
-
 from eval.records import load_records
 from qlae.run_directory import RunDirectory
 
@@ -24,12 +22,9 @@ class LiveLine:
         self._scores = ""
         self._scores_read = self._plain_written = -1e9
         self._live = stream.isatty()
-        self._first_process = jax.process_index() == 0
 
     def show(self, step: int, metrics: dict[str, float]) -> None:
-        """Writes the line for the state after `step`, in the first process alone."""
-        if not self._first_process:
-            return
+        """Writes the line for the state after `step`."""
         now = time.monotonic()
         if step > self._first_step:
             self._rate = (step - self._first_step) / max(now - self._first_time, 1e-9)

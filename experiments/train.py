@@ -7,7 +7,11 @@ Run again with the same arguments it resumes, and its result is that of an unint
 `--list` shows models, datasets and metrics.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
+import numpy as np
 from absl import flags
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict, config_flags
@@ -15,14 +19,17 @@ from ml_collections import ConfigDict, config_flags
 from data_pipelines.pipeline import make_train_iterator
 from experiments import cli, distributed
 from experiments.listing import format_listing
-from experiments.live_line import LiveLine
-from experiments.scalars import ScalarWriter
-from experiments.wiring import make_wiring
+from experiments.members import Member, make_members
+from experiments.reporter import Reporter
+from experiments.wiring import Wiring, make_wiring
 from qlae.errors import TrainingFailed, UserError
 from qlae.run_directory import RunDirectory, get_versions
 from qlae.training.checkpoint import Checkpoints
 from qlae.training.loop import Schedule, train
+from qlae.training.population import PopulationCheckpoints
 from qlae.training.preemption import Preemption
+from qlae.training.sharding import put
+from qlae.training.state import TrainState
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as `file.py:dataset`.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; local or gs://.")
@@ -38,28 +45,29 @@ def main() -> int:
         raise UserError("--config=FILE.py[:DATASET] and --workdir=DIR are both needed")
     distributed.initialize()
     distributed.check_agreement(_CONFIG.value)
-    run = RunDirectory(_WORKDIR.value)
+    members = make_members(_CONFIG.value, RunDirectory(_WORKDIR.value))
     try:
-        return train_run(_CONFIG.value, run)
+        return train_members(members)
     except TrainingFailed as error:
         if jax.process_index() == 0:
-            run.fail(str(error))
+            for member in members:
+                member.directory.fail(str(error))
         raise
 
 
-def train_run(config: ConfigDict, run: RunDirectory) -> int:
-    """Trains one run in its directory, from its newest checkpoint if it has one."""
+def train_members(members: Sequence[Member]) -> int:
+    """Trains a run, or the members of a population together, from their newest checkpoint."""
+    config = members[0].config
     schedule = make_schedule(config)
-    wiring = make_wiring(config)
-    claim(run, config)
-    if run.is_complete:
-        print(f"{run.path} is complete: {schedule.num_steps:,} steps")
+    wiring = make_wiring(config, members=[member.config for member in members])
+    claim(members)
+    if all(member.directory.is_complete for member in members):
+        for member in members:
+            print(f"{member.directory.path} is complete: {schedule.num_steps:,} steps")
         return 0
-    checkpoints = Checkpoints(run.path)
-    abstract_state, *_ = wiring.abstract_step_arguments(config.batch_size)
-    restored = checkpoints.restore(abstract_state)
-    state, position = restored or (wiring.init(config.seed), {"data": {"next_index": 0}})
-    first_step = int(state.step)
+    checkpoints = make_checkpoints(members, wiring)
+    state, position = restore_or_init(members, wiring, checkpoints)
+    first_step = int(state.step.ravel()[0])
     batches = make_train_iterator(
         wiring.dataset,
         wiring.split,
@@ -70,14 +78,8 @@ def train_run(config: ConfigDict, run: RunDirectory) -> int:
         emit=wiring.emit,
     )
     batches.set_state(position["data"])
-    hyperparameters = wiring.sharding.replicate(wiring.program.hyperparameters)
-    line = LiveLine(run, schedule.num_steps, first_step)
-    scalars = ScalarWriter(run.path / "logs" / "train")
-
-    def report(step: int, metrics: dict[str, float]) -> None:
-        scalars.write(step, {f"train/{name}": value for name, value in metrics.items()})
-        line.show(step, metrics)
-
+    hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
+    reporter = Reporter([member.directory for member in members], schedule.num_steps, first_step)
     with Preemption().watch() as preemption:
         last_step = train(
             state,
@@ -87,24 +89,48 @@ def train_run(config: ConfigDict, run: RunDirectory) -> int:
             schedule=schedule,
             checkpoints=checkpoints,
             get_position=lambda: {"data": batches.get_state(), "versions": get_versions()},
-            report=report,
+            report=reporter.report,
             preemption=preemption,
         )
     checkpoints.close()
-    line.close()
+    reporter.close()
     if last_step < schedule.num_steps:
         print(f"stopped at step {last_step:,}; the same command resumes")
         return 143
     return 0
 
 
-def claim(run: RunDirectory, config: ConfigDict) -> None:
-    """Claims the run directory: the first process writes it, then the others check it."""
+def claim(members: Sequence[Member]) -> None:
+    """Claims the run directories: the first process writes them, then the others check them."""
     if jax.process_index() == 0:
-        run.claim(config)
+        for member in members:
+            member.directory.claim(member.config)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("claimed")
-        run.claim(config)
+        for member in members:
+            member.directory.claim(member.config)
+
+
+def make_checkpoints(
+    members: Sequence[Member], wiring: Wiring
+) -> Checkpoints | PopulationCheckpoints:
+    """Returns the checkpoints of a run, or of a population."""
+    checkpoints = [Checkpoints(member.directory.path) for member in members]
+    if len(members) == 1:
+        return checkpoints[0]
+    return PopulationCheckpoints(checkpoints, (wiring.sharding.replicated, wiring.state_sharding))
+
+
+def restore_or_init(
+    members: Sequence[Member], wiring: Wiring, checkpoints: Checkpoints | PopulationCheckpoints
+) -> tuple[TrainState, dict[str, Any]]:
+    """Returns the state to go on from, and where its data stands."""
+    abstract = wiring.sharding.abstract(jax.eval_shape(wiring.program.init, 0))
+    restored = checkpoints.restore(abstract)
+    if restored is not None:
+        return restored
+    seeds = [member.config.seed for member in members]
+    return wiring.init(np.array(seeds) if len(seeds) > 1 else seeds[0]), {"data": {"next_index": 0}}
 
 
 def make_schedule(config: ConfigDict) -> Schedule:

@@ -1,11 +1,13 @@
 """From a config to everything that trains it, on given devices; nothing is computed here."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding
 from ml_collections import ConfigDict
 
 from data_pipelines.datasets import Dataset, RenderedDataset
@@ -13,22 +15,25 @@ from data_pipelines.from_config import make_data, make_prepare
 from data_pipelines.pipeline import Emit
 from data_pipelines.splits import Split
 from qlae.objectives.player import Metrics
-from qlae.program import Program, make_program
+from qlae.program import Program, make_hyperparameters, make_program
+from qlae.training.population import make_population_init, make_population_step, stack_members
 from qlae.training.sharding import Sharding, make_sharding
-from qlae.training.state import TrainState
+from qlae.training.state import Hyperparameters, TrainState
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """A run before its first array.
+    """A run, or a population of runs, before its first array.
 
     Attributes:
         dataset: its images.
         split: which of them are trained on.
         emit: what the pipeline sends to the device: images, or indices to render in the step.
-        program: the model and how it is trained.
-        sharding: where arrays live.
-        init: seed -> TrainState, jitted.
+        program: the model and how one member is trained.
+        sharding: the mesh.
+        state_sharding: where the state lives: whole, or split by members.
+        hyperparameters: of the run, or stacked (P,).
+        init: seed (), or seeds (P,) -> the state, jitted.
         step: (state, hyperparameters, batch) -> (state, metrics), jitted; donates the state.
     """
 
@@ -37,30 +42,54 @@ class Wiring:
     emit: Emit
     program: Program
     sharding: Sharding
-    init: Callable[[int], TrainState]
+    state_sharding: NamedSharding
+    hyperparameters: Hyperparameters
+    init: Callable[[Any], TrainState]
     step: Callable[..., tuple[TrainState, Metrics]]
 
     def abstract_step_arguments(self, batch_size: int) -> tuple[Any, Any, dict[str, Any]]:
         """Returns shapes, dtypes and shardings of the step's arguments, to compile it ahead."""
-        state = self.sharding.abstract(jax.eval_shape(self.program.init, 0))
-        hyperparameters = self.sharding.abstract(self.program.hyperparameters)
-        shape = self.dataset.spec.image_shape if self.emit == "image" else ()
+        shape = jax.eval_shape(lambda: self.hyperparameters.learning_rate).shape
+        seeds = jax.ShapeDtypeStruct(shape, jnp.int32)
+        put = self.state_sharding
+        state, hyperparameters = (
+            jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=put), tree)
+            for tree in (jax.eval_shape(self.init, seeds), self.hyperparameters)
+        )
+        image_shape = self.dataset.spec.image_shape if self.emit == "image" else ()
         batch = jax.ShapeDtypeStruct(
-            (batch_size, *shape),
+            (batch_size, *image_shape),
             jnp.uint8 if self.emit == "image" else jnp.int32,
             sharding=self.sharding.batch,
         )
         return state, hyperparameters, {self.emit: batch}
 
 
-def make_wiring(config: ConfigDict, devices: Sequence[jax.Device] | None = None) -> Wiring:
+def make_wiring(
+    config: ConfigDict,
+    devices: Sequence[jax.Device] | None = None,
+    members: Sequence[ConfigDict] = (),
+) -> Wiring:
     """Wires a config up on all devices, or on the given ones (which may be a topology's).
+
+    Args:
+        config: of the run; of a population, any member's.
+        devices: what the mesh is made of; None takes all.
+        members: the configs of a population's members, which differ in seed and traced scalars
+            alone; fewer than two stand for a lone run.
 
     Raises:
         UserError: the config names something that does not exist, or does not fit the devices.
     """
+    count = jax.device_count() if devices is None else len(devices)
+    num_population = config.mesh.population
+    if num_population == -1:
+        num_population = math.gcd(len(members), count) if len(members) > 1 else 1
     sharding = make_sharding(
-        batch_size=config.batch_size, num_data=config.mesh.data, devices=devices
+        batch_size=config.batch_size,
+        num_data=config.mesh.data,
+        num_population=num_population,
+        devices=devices,
     )
     dataset, split = make_data(config.data)
     program = make_program(
@@ -69,19 +98,28 @@ def make_wiring(config: ConfigDict, devices: Sequence[jax.Device] | None = None)
         num_sources=dataset.spec.num_sources,
         dataset_size=len(split.train_indices),
     )
+    init: Callable[[Any], Any] = program.init
+    step = program.make_step(make_prepare(dataset))
+    hyperparameters, state_sharding = program.hyperparameters, sharding.replicated
+    if len(members) > 1:
+        init = make_population_init(init)
+        step = make_population_step(step, sharding.mesh)
+        hyperparameters = stack_members([make_hyperparameters(member) for member in members])
+        state_sharding = sharding.members
     renders = config.data.render_in_step and isinstance(dataset, RenderedDataset)
-    step = jax.jit(
-        program.make_step(make_prepare(dataset)),
-        donate_argnums=0,
-        in_shardings=(sharding.replicated, sharding.replicated, sharding.batch),
-        out_shardings=sharding.replicated,
-    )
     return Wiring(
         dataset=dataset,
         split=split,
         emit="index" if renders else "image",
         program=program,
         sharding=sharding,
-        init=jax.jit(program.init, out_shardings=sharding.replicated),
-        step=step,
+        state_sharding=state_sharding,
+        hyperparameters=hyperparameters,
+        init=jax.jit(init, out_shardings=state_sharding),
+        step=jax.jit(
+            step,
+            donate_argnums=0,
+            in_shardings=(state_sharding, state_sharding, sharding.batch),
+            out_shardings=state_sharding,
+        ),
     )

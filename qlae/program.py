@@ -110,17 +110,22 @@ def make_program(
         return zoo.make_model(config, image_shape=image_shape, num_latents=num_latents, rngs=rngs)
 
     model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
-    options = config.optimizer.to_dict()
-    hyperparameters = Hyperparameters(
-        learning_rate=jnp.asarray(options.pop("learning_rate"), float),
-        weight_decay=jnp.asarray(options.pop("weight_decay"), float),
-        weights={name: jnp.asarray(value, float) for name, value in config.weights.items()},
-    )
+    traced = ("learning_rate", "weight_decay")
+    options = {name: value for name, value in config.optimizer.items() if name not in traced}
     return Program(
         graphdef=nnx.graphdef(model),
         players=zoo.make_players(config, dataset_size=dataset_size),
-        hyperparameters=hyperparameters,
+        hyperparameters=make_hyperparameters(config),
         make_model=make_model,
         decay_mask=make_decay_mask(model),
         optimizer_options=options,
+    )
+
+
+def make_hyperparameters(config: ConfigDict) -> Hyperparameters:
+    """Returns the traced scalars of a config."""
+    return Hyperparameters(
+        learning_rate=jnp.asarray(config.optimizer.learning_rate, float),
+        weight_decay=jnp.asarray(config.optimizer.weight_decay, float),
+        weights={name: jnp.asarray(value, float) for name, value in config.weights.items()},
     )

@@ -98,7 +98,8 @@ def _make_config(
             "weights": weights,
             "optimizer": {**optimizer, "eps": 1e-8, "clip": 1.0},
             "eval": {"metrics": ("infomec",), "batch_size": 256},
-            "mesh": {"data": -1},
+            "mesh": {"population": -1, "data": -1},
+            "population": {"seeds": 1, "learning_rate": (), "weight_decay": (), "weights": {}},
             "profile": {"steps": ()},
         }
     )

@@ -68,16 +68,23 @@ class Checkpoints:
         with _saving(self._workdir):
             self._checkpointer.save_checkpointables_async(step, parts, force=True, overwrite=True)
 
-    def restore(self, abstract_state: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
-        """Returns the newest state and its position, or None if there is no checkpoint.
+    def list_steps(self) -> list[int]:
+        """Returns the steps of all finalised checkpoints, ascending."""
+        return list_steps(self._workdir)
+
+    def restore(
+        self, abstract_state: TrainState, step: int | None = None
+    ) -> tuple[TrainState, dict[str, Any]] | None:
+        """Returns a state and its position, or None if there is no checkpoint.
 
         Args:
             abstract_state: shapes, dtypes and shardings of the state.
+            step: of the checkpoint; None takes the newest.
 
         Raises:
             UserError: the checkpoint is damaged, or of another model.
         """
-        steps = list_steps(self._workdir)
+        steps = self.list_steps() if step is None else [step]
         if not steps:
             return None
         path = self._workdir / _DIRECTORY / str(steps[-1])

@@ -6,12 +6,13 @@ from typing import Any
 
 from qlae.objectives.player import Metrics
 from qlae.training.checkpoint import Checkpoints
+from qlae.training.population import PopulationCheckpoints
 from qlae.training.preemption import Preemption
 from qlae.training.state import TrainState
-from qlae.training.window import MetricWindow
+from qlae.training.window import Means, MetricWindow
 
 TakeStep = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
-Report = Callable[[int, dict[str, float]], None]
+Report = Callable[[int, Means], None]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def train(
     take_step: TakeStep,
     *,
     schedule: Schedule,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints | PopulationCheckpoints,
     get_position: Callable[[], dict[str, Any]],
     report: Report,
     preemption: Preemption,

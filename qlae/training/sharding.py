@@ -49,21 +49,22 @@ class Sharding:
             for name, array in batch.items()
         }
 
-    def replicate(self, tree: Any) -> Any:
-        """Returns the tree whole on every device; every process must hold the same values."""
-
-        def put(leaf: Any) -> jax.Array:
-            array = np.asarray(leaf)
-            return jax.make_array_from_callback(array.shape, self.replicated, array.__getitem__)
-
-        return jax.tree.map(put, tree)
-
     def abstract(self, tree: Any) -> Any:
         """Returns shapes and dtypes of a tree, replicated: the target of a restore."""
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.replicated),
             tree,
         )
+
+
+def put(tree: Any, sharding: NamedSharding) -> Any:
+    """Returns the tree laid out so; every process must hold the same values."""
+
+    def put_leaf(leaf: Any) -> jax.Array:
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, sharding, array.__getitem__)
+
+    return jax.tree.map(put_leaf, tree)
 
 
 def make_sharding(

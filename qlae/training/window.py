@@ -1,11 +1,12 @@
 """Metrics of the steps since the last report, fetched without stalling the device."""
 
-import math
-
 import jax
+import numpy as np
 
 from qlae.errors import TrainingFailed
 from qlae.objectives.player import Metrics
+
+Means = dict[str, np.ndarray]
 
 
 class MetricWindow:
@@ -18,11 +19,11 @@ class MetricWindow:
         """Adds the metrics of a step that may still be running."""
         self._steps.append((step, metrics))
 
-    def fetch(self, *, newest: bool) -> dict[str, float]:
+    def fetch(self, *, newest: bool) -> Means:
         """Returns means since the last fetch and forgets those steps.
 
         A player's metrics are means over the steps on which it moved; a player that never moved
-        has none.
+        has none. Of a population, each mean is an array (P,).
 
         Args:
             newest: also wait for the step that is still running. Leaving it for the next fetch
@@ -36,19 +37,19 @@ class MetricWindow:
         self._steps = kept
         for step, metrics in fetched:
             for name, value in metrics.items():
-                if not math.isfinite(value):
+                if not np.isfinite(value).all():
                     raise TrainingFailed(
-                        f"{name} is {float(value)} at step {step}: the run has diverged and "
+                        f"{name} is {value} at step {step}: the run has diverged and "
                         "stopped; the last checkpoint is good. Lower "
                         "config.optimizer.learning_rate or look at the data"
                     )
         return _average([metrics for _, metrics in fetched])
 
 
-def _average(metrics: list[dict]) -> dict[str, float]:
+def _average(metrics: list[dict]) -> Means:
     if not metrics:
         return {}
-    total = {name: float(sum(step[name] for step in metrics)) for name in metrics[0]}
+    total = {name: sum(step[name] for step in metrics) for name in metrics[0]}
     moved = {
         name.removeprefix("moved/"): total.pop(name) for name in list(total) if "moved/" in name
     }
@@ -56,6 +57,6 @@ def _average(metrics: list[dict]) -> dict[str, float]:
     for name, value in total.items():
         player = name.split("/")[0]
         count = moved[player] if player in moved else next(iter(moved.values()))
-        if count:
+        if np.all(count > 0):
             means[name] = value / count
     return means

@@ -8,7 +8,7 @@ from data_pipelines.pipeline import make_train_iterator
 from experiments.cli import load_config
 from experiments.wiring import make_wiring
 from qlae.errors import UserError
-from qlae.training.sharding import make_sharding
+from qlae.training.sharding import make_sharding, put
 
 
 def train(model: str, num_devices: int, num_steps: int):
@@ -16,7 +16,7 @@ def train(model: str, num_devices: int, num_steps: int):
     config = load_config(f"tests/configs/tiny.py:{model}")
     wiring = make_wiring(config, jax.devices()[:num_devices])
     state = wiring.init(0)
-    hyperparameters = wiring.sharding.replicate(wiring.program.hyperparameters)
+    hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
     history = []
     batches = make_train_iterator(
         wiring.dataset, wiring.split, batch_size=16, seed=0, emit=wiring.emit
