@@ -7,6 +7,7 @@ Run again with the same arguments it resumes, and its result is that of an unint
 `--list` shows models, datasets and metrics.
 """
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,9 +21,11 @@ from data_pipelines.pipeline import make_train_iterator
 from experiments import cli, distributed
 from experiments.listing import format_listing
 from experiments.members import Member, make_members
+from experiments.profiling import profile_steps
 from experiments.reporter import Reporter
 from experiments.wiring import Wiring, make_wiring
 from qlae.errors import TrainingFailed, UserError
+from qlae.objectives.player import Metrics
 from qlae.run_directory import RunDirectory, get_versions
 from qlae.training.checkpoint import Checkpoints
 from qlae.training.loop import Schedule, train
@@ -65,6 +68,7 @@ def train_members(members: Sequence[Member]) -> int:
         for member in members:
             print(f"{member.directory.path} is complete: {schedule.num_steps:,} steps")
         return 0
+    keep_compiled(members[0].directory)
     checkpoints = make_checkpoints(members, wiring)
     state, position = restore_or_init(members, wiring, checkpoints)
     first_step = int(state.step.ravel()[0])
@@ -79,13 +83,18 @@ def train_members(members: Sequence[Member]) -> int:
     )
     batches.set_state(position["data"])
     hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
-    reporter = Reporter([member.directory for member in members], schedule.num_steps, first_step)
+    directories = [member.directory for member in members]
+    reporter = Reporter(directories, schedule.num_steps, first_step)
+
+    def take_step(state: TrainState, batch: dict) -> tuple[TrainState, Metrics]:
+        return wiring.step(state, hyperparameters, batch)
+
     with Preemption().watch() as preemption:
         last_step = train(
             state,
             first_step,
             map(wiring.sharding.put_batch, batches),
-            lambda state, batch: wiring.step(state, hyperparameters, batch),
+            profile_steps(take_step, config.profile.steps, directories[0].path / "profile"),
             schedule=schedule,
             checkpoints=checkpoints,
             get_position=lambda: {"data": batches.get_state(), "versions": get_versions()},
@@ -109,6 +118,15 @@ def claim(members: Sequence[Member]) -> None:
         multihost_utils.sync_global_devices("claimed")
         for member in members:
             member.directory.claim(member.config)
+
+
+def keep_compiled(run: RunDirectory) -> None:
+    """Keeps compiled programs in the run directory, so that a restart does not wait for them.
+
+    Not on CPU, whose programs fit the very processor that they were compiled on.
+    """
+    if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(run.path / "compilation_cache"))
 
 
 def make_checkpoints(

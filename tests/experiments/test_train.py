@@ -183,3 +183,9 @@ def assert_one_line(errors):
     lines = [line for line in errors.splitlines() if line.startswith("error:")]
     assert len(lines) == 1, errors
     assert "Traceback" not in errors
+
+
+def test_a_profile_is_written_on_request(tmp_path):
+    code, _, errors = runs.train(tmp_path / "run", "--config.profile.steps=(3, 5)")
+    assert code == 0, errors
+    assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
