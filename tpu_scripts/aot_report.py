@@ -13,11 +13,11 @@ _GIB, _MIB = 2**30, 2**20
 
 
 def make_roofline(step: CompiledStep) -> Roofline:
-    """Returns the lower bounds of a compiled step."""
+    """Returns the lower bounds of a compiled step, of all members that a device holds."""
     return estimate(
-        flops=step.flops,
-        bytes_accessed=step.bytes_accessed,
-        collectives=step.collectives,
+        flops=step.passes * step.flops,
+        bytes_accessed=step.passes * step.bytes_accessed,
+        collectives=step.passes * step.collectives,
         topology=get_topology(step.topology),
         slices=step.slices,
     )
@@ -28,6 +28,15 @@ def count_chips(step: CompiledStep) -> int:
     return get_topology(step.topology).chips * step.slices
 
 
+def describe_step_gradients(step: CompiledStep) -> str:
+    """Returns one line on how the gradients of a member travel."""
+    return describe_gradients(
+        step.collectives,
+        parameters=step.parameters,
+        num_devices=count_chips(step) // step.num_population,
+    )
+
+
 def format_step(step: CompiledStep) -> str:
     """Returns the report that a person reads."""
     chips, memory = count_chips(step), step.memory
@@ -35,10 +44,10 @@ def format_step(step: CompiledStep) -> str:
     where = f"{step.slices} x {step.topology}" if step.slices > 1 else step.topology
     parts = ("arguments", "outputs", "temporaries", "code")
     split = ", ".join(f"{name} {getattr(memory, name) / _MIB:,.1f}" for name in parts)
-    gradients = describe_gradients(step.collectives, parameters=step.parameters, num_devices=chips)
+    runs = f", {step.members} members" if step.members > 1 else ""
     lines = [
-        f"{step.arm} on {step.dataset}, {step.compute_dtype}, global batch {step.batch_size}: "
-        f"one train step on {where} ({chips} chips), compiled in {step.seconds:.0f} s",
+        f"{step.arm} on {step.dataset}, {step.compute_dtype}, global batch {step.batch_size}{runs}"
+        f": one train step on {where} ({chips} chips), compiled in {step.seconds:.0f} s",
         "",
         "per device",
         f"  parameters      {step.parameters:,}",
@@ -48,16 +57,22 @@ def format_step(step: CompiledStep) -> str:
         "",
         "collectives",
         *(f"  {line}" for line in format_collectives(step.collectives)),
-        f"  gradients: {gradients}",
+        f"  gradients: {describe_step_gradients(step)}",
         "",
         "roofline",
-        *(f"  {line}" for line in _format_roofline(make_roofline(step), step.batch_size)),
+        *(
+            f"  {line}"
+            for line in _format_roofline(make_roofline(step), step.batch_size * step.members)
+        ),
         "",
         "assumed",
         *(f"  - {assumption}" for assumption in ASSUMPTIONS),
     ]
     if step.loops:
-        lines.append(f"  - {step.loops} loops in this program are counted as one pass each")
+        lines.append(
+            f"  - FLOPs, bytes and collectives are those of one pass of {step.loops} loops; the "
+            f"roofline is of {step.passes} passes, one for each member that a chip holds"
+        )
     return "\n".join(lines)
 
 
@@ -92,9 +107,7 @@ def make_document(step: CompiledStep) -> dict[str, Any]:
     return {
         "step": dataclasses.asdict(step),
         "peak_hbm_bytes": step.memory.peak,
-        "gradients": describe_gradients(
-            step.collectives, parameters=step.parameters, num_devices=count_chips(step)
-        ),
+        "gradients": describe_step_gradients(step),
         "roofline_seconds": seconds,
         "scaling_efficiency": roofline.efficiency,
         "bound": roofline.bound,
@@ -102,7 +115,7 @@ def make_document(step: CompiledStep) -> dict[str, Any]:
     }
 
 
-def _format_roofline(roofline: Roofline, batch_size: int) -> list[str]:
+def _format_roofline(roofline: Roofline, num_images: int) -> list[str]:
     times = (
         ("compute", roofline.compute),
         ("memory", roofline.memory),
@@ -112,6 +125,6 @@ def _format_roofline(roofline: Roofline, batch_size: int) -> list[str]:
     )
     return [
         *(f"{name:<15} {seconds * 1e3:.4g} ms" for name, seconds in times),
-        f"bound by {roofline.bound}; at most {batch_size / roofline.step:,.0f} images/s",
+        f"bound by {roofline.bound}; at most {num_images / roofline.step:,.0f} images/s",
         f"scaling efficiency {roofline.efficiency:.1%} of a chip alone on its share of the batch",
     ]

@@ -106,9 +106,17 @@ def find_gradients(collectives: Iterable[Collective]) -> list[Collective]:
 def describe_gradients(
     collectives: Iterable[Collective], *, parameters: int, num_devices: int
 ) -> str:
-    """Returns one line: whether the gradients travel as one float32 all-reduce, or how else."""
+    """Returns one line: whether the gradients travel as one float32 all-reduce, or how else.
+
+    Args:
+      collectives: of the whole program.
+      parameters: numbers in the model whose gradients are reduced.
+      num_devices: that share one batch; others have gradients of their own.
+    """
+    collectives = tuple(collectives)
     if num_devices == 1:
-        return "one device: nothing to reduce"
+        odd = f"WARNING: {len(collectives)} collectives where none is needed"
+        return odd if collectives else "one device holds the whole batch: nothing to reduce"
     gradients = find_gradients(collectives)
     narrow: dict[str, int] = {}
     for collective in gradients:
@@ -127,6 +135,8 @@ def describe_gradients(
         )
     if narrow:
         line += "; WARNING: not all in f32"
+    if any(collective.group_size > num_devices for collective in collectives):
+        line += f"; WARNING: a collective crosses the {num_devices} chips that share a batch"
     return line
 
 

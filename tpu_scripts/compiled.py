@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import importlib.util
+import math
 import os
 import re
 import time
@@ -13,6 +14,7 @@ from jax.experimental import topologies
 from ml_collections import ConfigDict
 
 from experiments import cli as experiments_cli
+from experiments.members import RunDirectory, make_members
 from experiments.wiring import Wiring, make_wiring
 from tpu_scripts.collectives import Collective, count_loops, parse_collectives
 from tpu_scripts.errors import LaunchError, UserError
@@ -57,10 +59,12 @@ class CompiledStep:
     """What XLA says of one step; everything but the batch size is per device.
 
     Attributes:
-      parameters: numbers in the model, whole on every device.
-      flops: XLA's count for one device.
-      bytes_accessed: XLA's count for one device.
-      loops: `while` loops, whose bodies the two counts hold once.
+      members: runs in the program; more than one for a population.
+      num_population: devices along the mesh's `population`; the others share a member's batch.
+      parameters: numbers in the model of one member.
+      flops: XLA's count for one device, the body of a loop counted once.
+      bytes_accessed: likewise.
+      loops: `while` loops.
       seconds: that compiling took here.
     """
 
@@ -70,6 +74,8 @@ class CompiledStep:
     arm: str
     dataset: str
     compute_dtype: str
+    members: int
+    num_population: int
     parameters: int
     memory: Memory
     flops: float
@@ -79,6 +85,11 @@ class CompiledStep:
     seconds: float
     versions: dict[str, str]
 
+    @property
+    def passes(self) -> int:
+        """How often the loop over the members of a device runs; without one, once."""
+        return self.members // self.num_population if self.loops else 1
+
 
 def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> CompiledStep:
     """Compiles the step that `experiments.train` would run on these slices.
@@ -87,9 +98,10 @@ def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> Com
       UserError: a config, batch or mesh that does not go with the slices.
       DoesNotFitError: the compiler found no way to fit it into the HBM.
     """
-    _check_batch(config, topology, slices)
-    start = time.monotonic()
-    wiring = _wire(config, make_devices(topology, slices))
+    chips, start = topology.chips * slices, time.monotonic()
+    members = _make_member_configs(config)
+    _check_batch(config, len(members), chips, topology.name)
+    wiring = _wire(config, make_devices(topology, slices), members)
     arguments = wiring.abstract_step_arguments(config.batch_size)
     lowered = wiring.step.lower(*arguments)  # type: ignore[attr-defined]
     try:
@@ -107,11 +119,13 @@ def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> Com
         arm=config.arm,
         dataset=config.data.name,
         compute_dtype=config.compute_dtype,
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(arguments[0].params)),
+        members=len(members),
+        num_population=wiring.sharding.mesh.shape["population"],
+        parameters=sum(x.size for x in jax.tree.leaves(arguments[0].params)) // len(members),
         memory=memory,
         flops=cost["flops"],
         bytes_accessed=cost["bytes accessed"],
-        collectives=parse_collectives(text, topology.chips * slices),
+        collectives=parse_collectives(text, chips),
         loops=count_loops(text),
         seconds=time.monotonic() - start,
         versions=get_versions(),
@@ -146,22 +160,33 @@ def get_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "libtpu")}
 
 
-def _check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
+def _make_member_configs(config: ConfigDict) -> list[ConfigDict]:
+    try:
+        return [member.config for member in make_members(config, RunDirectory("."))]
+    except experiments_cli.UserError as error:
+        raise UserError(str(error)) from error
+
+
+def _check_batch(config: ConfigDict, members: int, chips: int, name: str) -> None:
     if config.batch_size < 1:
         raise UserError(f"--config.batch_size={config.batch_size}: it must be at least 1")
-    chips, population = topology.chips * slices, config.mesh.get("population", 1)
-    share = config.mesh.data if config.mesh.data > 0 else chips // max(population, 1)
+    population = config.mesh.population
+    if population < 1:
+        population = math.gcd(members, chips)
+    share = config.mesh.data if config.mesh.data > 0 else chips // population
     if share and config.batch_size % share:
         near = max(config.batch_size // share, 1) * share
         raise UserError(
-            f"global batch {config.batch_size} does not divide over {share} chips ({slices} x "
-            f"{topology.name}): set --config.batch_size={near}, or take fewer chips"
+            f"global batch {config.batch_size} does not divide over {share} of the {chips} chips "
+            f"({name}): set --config.batch_size={near}, or take fewer chips"
         )
 
 
-def _wire(config: ConfigDict, devices: Sequence[jax.Device]) -> Wiring:
+def _wire(
+    config: ConfigDict, devices: Sequence[jax.Device], members: Sequence[ConfigDict]
+) -> Wiring:
     try:
-        return make_wiring(config, devices)
+        return make_wiring(config, devices, members)
     except (experiments_cli.UserError, experiments_cli.DataError) as error:
         raise UserError(" ".join(str(error).split())) from error
 

@@ -89,11 +89,15 @@ def test_a_step_that_does_not_fit(capsys):
         (("--topology=v5e:16x15", f"--config={QLAE}"), "did you mean v5e:16x16"),
         (
             ("--topology=v5e:16x16", f"--config={QLAE}"),
-            "does not divide over 256 chips (1 x v5e:16x16): set --config.batch_size=256",
+            "does not divide over 256 of the 256 chips (v5e:16x16): set --config.batch_size=256",
         ),
         (("--topology=v5e:4x4", "--config=experiments/configs/qlea.py"), "configs/qlae.py"),
         (("--topology=v5e:4x4", f"--config={QLAE}", "--config.batch=1"), "batch"),
         (("--topology=v5e:4x4", f"--config={QLAE}", "--config.batch_size=0"), "at least 1"),
+        (
+            ("--topology=v5e:4x4", f"--config={QLAE}", "--config.population.seeds=0"),
+            "population.seeds=0: at least 1",
+        ),
         (("--topology=v5e:4x4",), "--config=FILE.py:DATASET are both needed"),
         (("--topology=v5e:4x4", f"--config={QLAE}", "--slices=0"), "--slices"),
         (("--table", "--topology=v5e:4x4"), "--topology does not go with it"),

@@ -30,6 +30,8 @@ def _make_step(topology: str, batch_size: int = 128) -> CompiledStep:
         arm="qlae",
         dataset="shapes3d_rendered",
         compute_dtype="float32",
+        members=1,
+        num_population=1,
         parameters=2**18,
         memory=Memory(arguments=2**30, outputs=0, temporaries=2**29, code=0),
         flops=197e9,

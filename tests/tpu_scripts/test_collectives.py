@@ -121,4 +121,11 @@ def test_gradients_that_nobody_reduces():
     line = describe_gradients([found], parameters=1_000, num_devices=8)
     assert "WARNING: gradients of 736 of 1,000 parameters are not reduced" in line
     assert "not reduced" in describe_gradients([], parameters=10, num_devices=8)
-    assert describe_gradients([], parameters=10, num_devices=1) == "one device: nothing to reduce"
+
+
+def test_a_member_has_its_devices_to_itself():
+    (found,) = parse_collectives(_ONE, 8)
+    assert "crosses the 4 chips" in describe_gradients([found], parameters=264, num_devices=4)
+    assert "nothing to reduce" in describe_gradients([], parameters=264, num_devices=1)
+    line = describe_gradients([found], parameters=264, num_devices=1)
+    assert line == "WARNING: 1 collectives where none is needed"
