@@ -19,7 +19,7 @@ from eval.metrics.samples import drop_constant_sources, halve_rows, make_samples
 def compute_dci(
     sources_NxS: Any, latents_NxZ: Any, *, discrete: bool, seed: int = 0
 ) -> dict[str, float]:
-    """DCI by gradient boosted trees, the variant that papers print; minutes for 10,000 samples.
+    """DCI by gradient boosted trees, the variant that papers print; minutes on 10,000 samples.
 
     With R_ij the importance of latent j in the prediction of source i, normalised over latents:
     disentanglement is the mean over latents of 1 - H_S(R_.j / sum R_.j), weighted by each latent's
@@ -47,7 +47,7 @@ def compute_dci(
 def compute_dci_forest(
     sources_NxS: Any, latents_NxZ: Any, *, discrete: bool, seed: int = 0
 ) -> dict[str, float]:
-    """DCI by random forests (of Eastwood and Williams), over 10 times faster than `compute_dci`.
+    """DCI by random forests (of Eastwood and Williams), about 9 times faster than `compute_dci`.
 
     The same scores under names of their own ("dci_forest_disentanglement", ...): forests spread
     importance over noise that boosting leaves alone, so the two are not to be compared.

@@ -25,7 +25,7 @@ from sklearn import exceptions, feature_selection, linear_model, metrics, prepro
 from eval.metrics import explicitness, information, logistic  # noqa: E402
 from eval.metrics.infomec import compute_infomec  # noqa: E402
 from eval.metrics.samples import make_samples  # noqa: E402
-from experiments.benchmarks.report import median_seconds, write_report  # noqa: E402
+from experiments.benchmarks.report import median_seconds_in_turn, write_report  # noqa: E402
 
 NUM_SAMPLES = 10_000
 CARDINALITIES = (10, 10, 10, 8, 4, 15)  # Shapes3D
@@ -105,7 +105,7 @@ def compare(
     rows = []
     for name in ours:
         difference = None if name == "all" else np.abs(ours[name]() - theirs[name]()).max()
-        own, other = median_seconds(ours[name], repeats), median_seconds(theirs[name], repeats)
+        own, other = median_seconds_in_turn([ours[name], theirs[name]], repeats)
         row = {"latents": kind, "part": name, "ours": own, "scikit-learn": other}
         row |= {"ratio": other / own, "difference": "" if difference is None else float(difference)}
         rows.append(row)

@@ -34,13 +34,20 @@ def machine() -> dict[str, Any]:
 
 def median_seconds(function: Callable[[], Any], repeats: int) -> float:
     """Median wall time of `function()` over `repeats` calls, after one call to warm up."""
-    function()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+    return median_seconds_in_turn([function], repeats)[0]
+
+
+def median_seconds_in_turn(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
+    """The same for several functions, called in turn so that a drift of the machine meets all."""
+    for function in functions:
         function()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    seconds: list[list[float]] = [[] for _ in functions]
+    for _ in range(repeats):
+        for function, taken in zip(functions, seconds, strict=True):
+            start = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]
 
 
 def write_report(
