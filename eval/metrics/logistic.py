@@ -21,7 +21,7 @@ MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
 LOSS_TOLERANCE = 64 * np.finfo(np.float64).eps
 MAX_EVALUATIONS = 50
-# Latents share a table while it stays in the first-level cache.
+# Latents share a table up to this size; beyond it, merging costs more than it saves.
 _TABLE_ROWS = 1024
 # Samples to a product: OpenBLAS has a kernel for small products, here twice as fast as the other.
 _SLICE = 4096
