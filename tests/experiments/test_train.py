@@ -189,3 +189,15 @@ def test_a_profile_is_written_on_request(tmp_path):
     code, _, errors = runs.train(tmp_path / "run", "--config.profile.steps=(3, 5)")
     assert code == 0, errors
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
+
+
+def test_a_gan_resumed_between_two_generator_steps_ends_bit_for_bit_the_same(tmp_path):
+    arguments = ("--config.num_steps=12", "--config.checkpoint_every=4")
+    config = f"{runs.TINY}:qlinfo_wgan_gp"
+    code, _, errors = runs.train(tmp_path / "alone", *arguments, config=config)
+    assert code == 0, errors
+    shutil.copytree(tmp_path / "alone", tmp_path / "resumed")
+    for step in ("8", "12"):
+        shutil.rmtree(tmp_path / "resumed" / "checkpoints" / step)
+    assert runs.train(tmp_path / "resumed", *arguments, config=config)[0] == 0
+    assert_same(final_params(tmp_path / "alone"), final_params(tmp_path / "resumed"))
