@@ -1,4 +1,4 @@
-"""A compiled step in words: what a device does in it, and how fast it could be at best."""
+"""A compiled step in words: what a device does in it, and how long it should take."""
 
 import dataclasses
 from collections import Counter
@@ -13,7 +13,7 @@ _GIB, _MIB = 2**30, 2**20
 
 
 def make_roofline(step: CompiledStep) -> Roofline:
-    """Returns the lower bounds of a compiled step, of all members that a device holds."""
+    """Returns the times of a compiled step, of all members that a device holds."""
     return estimate(
         flops=step.passes * step.flops,
         bytes_accessed=step.passes * step.bytes_accessed,
@@ -121,10 +121,10 @@ def _format_roofline(roofline: Roofline, num_images: int) -> list[str]:
         ("memory", roofline.memory),
         ("in the slice", roofline.ici),
         ("between slices", roofline.dcn),
-        ("step, at least", roofline.step),
+        ("step", roofline.step),
     )
     return [
         *(f"{name:<15} {seconds * 1e3:.4g} ms" for name, seconds in times),
-        f"bound by {roofline.bound}; at most {num_images / roofline.step:,.0f} images/s",
+        f"bound by {roofline.bound}; {num_images / roofline.step:,.0f} images/s",
         f"scaling efficiency {roofline.efficiency:.1%} of a chip alone on its share of the batch",
     ]

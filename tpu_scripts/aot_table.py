@@ -23,7 +23,7 @@ _SHAPES = (("1x1", "4x4", "16x16"), ("2x2", "2x4", "4x8", "8x8", "8x16"))
 _COLUMNS = (
     *("arm", "dtype", "slice", "chips", "global batch", "peak HBM, GiB", "GFLOP", "GB accessed"),
     *("gradient all-reduces", "compute, ms", "memory, ms", "collectives, ms", "step, ms"),
-    *("images/s", "efficiency"),
+    *("images/s", "efficiency", "code"),
 )
 
 
@@ -135,8 +135,8 @@ def format_table(steps: list[CompiledStep]) -> str:
 {table}
 
 Programs compiled by XLA for TPU and not run: memory, FLOPs and bytes are the compiler's, per chip
-and step; times are a roofline, so lower bounds. "efficiency" compares images/s per chip with the
-one-chip row of the same arm and dtype, where that is in the table.
+and step; times are a roofline. "efficiency" compares images/s per chip with the one-chip row of the
+same arm and dtype, where that is in the table; "code" is the commit that was compiled.
 
 {assumptions}
 
@@ -160,7 +160,7 @@ def _row(step: CompiledStep, alone: CompiledStep | None) -> list[str]:
         *(f"{step.bytes_accessed / 1e9:.4g}", _format_gradients(step)),
         *(f"{seconds * 1e3:.3g}" for seconds in (roofline.compute, roofline.memory)),
         f"{(roofline.ici + roofline.dcn) * 1e3:.3g}",
-        *(f"{roofline.step * 1e3:.3g}", f"{speed:,.0f}", efficiency),
+        *(f"{roofline.step * 1e3:.3g}", f"{speed:,.0f}", efficiency, step.revision),
     ]
 
 

@@ -5,7 +5,9 @@ import importlib.metadata
 import importlib.util
 import math
 import os
+import pathlib
 import re
+import subprocess
 import time
 from collections.abc import Sequence
 
@@ -66,6 +68,7 @@ class CompiledStep:
       bytes_accessed: likewise.
       loops: `while` loops.
       seconds: that compiling took here.
+      revision: of this repository; a later one may be another program.
     """
 
     topology: str
@@ -84,6 +87,7 @@ class CompiledStep:
     loops: int
     seconds: float
     versions: dict[str, str]
+    revision: str
 
     @property
     def passes(self) -> int:
@@ -129,6 +133,7 @@ def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> Com
         loops=count_loops(text),
         seconds=time.monotonic() - start,
         versions=get_versions(),
+        revision=get_revision(),
     )
 
 
@@ -158,6 +163,16 @@ def has_libtpu() -> bool:
 def get_versions() -> dict[str, str]:
     """Returns the versions that a compiled program depends on."""
     return {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "libtpu")}
+
+
+def get_revision() -> str:
+    """Returns the commit that this file is of, `-dirty` with changes, or `unknown` without git."""
+    command = ("git", "-C", str(pathlib.Path(__file__).parent), "describe", "--always", "--dirty")
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 def _make_member_configs(config: ConfigDict) -> list[ConfigDict]:

@@ -1,4 +1,4 @@
-"""How fast a step could be at best: its work over the published rates of the chips."""
+"""How long a step should take: its work over the published rates of the chips."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ DCN_HOP_SECONDS = 100e-6
 _RING_LINKS = 2
 
 ASSUMPTIONS = (
-    "every unit runs at its published peak, so times are lower bounds and not predictions",
+    "every unit runs at its published peak rate: a model of the program, not a measurement",
     "compute: XLA's FLOPs at the bfloat16 peak, also for float32, whose operands the matrix unit "
     "rounds to bfloat16 in one pass (jax's default precision)",
-    "memory: XLA's bytes accessed at the HBM rate, though some of them stay in on-chip memory; "
-    "compute and memory overlap fully",
+    "memory: XLA's bytes accessed at the HBM rate, which is too slow where they stay in on-chip "
+    "memory; compute and memory overlap fully",
     "a conditional counts as its costliest branch, so that an InfoGAN's step is one in which the "
     "generator moves; a loop counts as one pass of its body",
     "collectives inside a slice: a ring over 2 links at the rate of one direction each, and "
@@ -29,7 +29,7 @@ ASSUMPTIONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Roofline:
-    """Lower bounds in seconds of one step on every chip.
+    """Estimated seconds of one step on every chip.
 
     `efficiency` is the part of the step that is not communication: how the speed of a chip compares
     with that of one chip alone on the same share of the batch (weak scaling).
@@ -75,7 +75,7 @@ def estimate(
     topology: Topology,
     slices: int,
 ) -> Roofline:
-    """Returns the lower bounds of a step from what one device does in it."""
+    """Returns the times of a step from what one device does in it."""
     chip = topology.generation
     return Roofline(
         compute=flops / (chip.peak_bf16_tflops * 1e12),

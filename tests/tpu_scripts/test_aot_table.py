@@ -40,6 +40,7 @@ def _make_step(topology: str, batch_size: int = 128) -> CompiledStep:
         loops=0,
         seconds=1.0,
         versions=get_versions(),
+        revision="abc1234",
     )
 
 
@@ -93,8 +94,8 @@ def test_efficiency_is_that_of_a_chip_against_one_alone():
     text = format_table([_make_step("v5e:4x4", batch_size=2048), _make_step("v5e:1x1")])
     alone, slice_ = [line for line in text.splitlines() if line.startswith("| qlae")]
     # The same work on each chip in 1 ms; the all-reduce of 1 MiB takes 20 us and 12 us of hops.
-    assert alone.endswith("| 1 | 128,000 | 100% |")
-    assert slice_.endswith("| 97% |")
+    assert alone.endswith("| 1 | 128,000 | 100% | abc1234 |")
+    assert slice_.endswith("| 97% | abc1234 |")
     assert "1.00 MiB f32" in slice_
 
 
