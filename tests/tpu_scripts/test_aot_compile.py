@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from tpu_scripts import aot_compile, aot_table, checks, compiled
+from tpu_scripts.aot_report import describe_step_gradients
 from tpu_scripts.collectives import find_gradients
 from tpu_scripts.topologies import get_topology
 
@@ -61,6 +62,15 @@ def test_two_slices_reduce_inside_each_before_between_them():
     networks = {c.network for c in step.collectives}
     assert networks == {"ici", "dcn"}
     assert {d for c in step.collectives for d in c.bytes_by_dtype} == {"f32"}
+
+
+@needs_libtpu
+def test_members_of_a_population_exchange_nothing():
+    config = checks.load_config(ROOT, TINY, ("--config.population.seeds=4",))
+    step = compiled.compile_step(config, get_topology("v5e:2x2"))
+    assert (step.members, step.num_population, step.passes) == (4, 4, 1)
+    assert step.collectives == ()
+    assert "whole batch: nothing to reduce" in describe_step_gradients(step)
 
 
 @needs_libtpu
