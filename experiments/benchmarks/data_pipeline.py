@@ -81,13 +81,22 @@ def make_arms(scratch: Path) -> dict[str, Callable[[], Iterator]]:
     }
 
 
-def measure_rate(batches: Iterator, seconds: float, finish: Callable) -> float:
-    """Return images per second, each batch brought to the device before the next is drawn."""
-    count, began = 0, time.perf_counter()
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """One turn of one input: images per second, and processor microseconds per image."""
+
+    images_per_second: float
+    processor_us: float
+
+
+def measure_turn(batches: Iterator, seconds: float, finish: Callable) -> Turn:
+    """Draw batches for some seconds, each brought to the device before the next is drawn."""
+    count, began, used = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         jax.block_until_ready(finish(next(batches)))
         count += BATCH
-    return count / (time.perf_counter() - began)
+    elapsed, used = time.perf_counter() - began, time.process_time() - used
+    return Turn(count / elapsed, 1e6 * used / count)
 
 
 def measure_starvation(batches: Iterator, seconds: float) -> float:
@@ -123,12 +132,12 @@ class Peer:
         )
         self.version = self._answer()["tensorflow"]
 
-    def measure_rate(self, seconds: float) -> float:
-        """Return images per second as numpy arrays."""
+    def measure_turn(self, seconds: float) -> Turn:
+        """Draw batches of numpy arrays for some seconds."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
-        return self._answer()["images_per_second"]
+        return Turn(**self._answer())
 
     def close(self) -> None:
         """End the other process."""
@@ -161,31 +170,42 @@ def run(scratch: Path, tensorflow_python: str | None, repeats: int, seconds: flo
     arms = {name: make() for name, make in make_arms(scratch).items()}
     finish = {name: jax.device_put for name in arms} | {"rendered inside the step": render}
     peer = Peer(tensorflow_python, scratch) if tensorflow_python else None
-    rates: dict[str, list[float]] = {name: [] for name in arms}
-    if peer:
-        rates[f"tf.data over PNG (tensorflow {peer.version})"] = []
+    turns: dict[str, list[Turn]] = {name: [] for name in arms}
+    peer_name = f"tf.data over PNG (tensorflow {peer.version})" if peer else ""
     for name, batches in arms.items():
-        measure_rate(batches, seconds, finish[name])
+        measure_turn(batches, seconds, finish[name])
     for _ in range(repeats):
         for name, batches in arms.items():
-            rates[name].append(measure_rate(batches, seconds, finish[name]))
+            turns[name].append(measure_turn(batches, seconds, finish[name]))
         if peer:
-            rates[list(rates)[-1]].append(peer.measure_rate(seconds))
+            turns.setdefault(peer_name, []).append(peer.measure_turn(seconds))
     if peer:
         peer.close()
     starvation = {name: measure_starvation(batches, 4 * seconds) for name, batches in arms.items()}
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    base = medians[list(rates)[-1]] if peer else None
+    return make_rows(turns, peer_name, starvation)
+
+
+def make_rows(turns: dict[str, list[Turn]], peer_name: str, starvation: dict) -> list[dict]:
+    """Return one row of the table for each input."""
+    rates = {name: [turn.images_per_second for turn in own] for name, own in turns.items()}
+    costs = {
+        name: statistics.median(turn.processor_us for turn in own) for name, own in turns.items()
+    }
+    base = statistics.median(rates[peer_name]) if peer_name else None
     return [
         {
             "input": name,
-            "images/s (median)": round(medians[name]),
-            "lowest": round(min(values)),
-            "highest": round(max(values)),
-            "times tf.data": round(medians[name] / base, 2) if base else "not run",
+            "images/s (median)": round(statistics.median(own)),
+            "lowest": round(min(own)),
+            "highest": round(max(own)),
+            "times tf.data": round(statistics.median(own) / base, 2) if base else "not run",
+            "processor us an image": round(costs[name], 1),
+            "tf.data's processor time to ours": (
+                round(costs[peer_name] / costs[name], 2) if base else "not run"
+            ),
             "starvation at 3 ms a step": f"{starvation[name]:.2%}" if name in starvation else "",
         }
-        for name, values in rates.items()
+        for name, own in rates.items()
     ]
 
 
@@ -205,7 +225,8 @@ def main() -> None:
         "and tf.data hold 96,000 rendered images, the renderer all 480,000. `rendered inside the "
         "step` draws indices and renders them under jit. The peer shuffles 100,000 records, "
         "decodes PNG, converts to float and gives numpy arrays. Starvation: the share of time for "
-        "which a device with 3 ms steps would wait.\n\n"
+        "which a device with 3 ms steps would wait. Other work on the machine burdens wall time, "
+        "and processor time far less.\n\n"
         "Again: `python -m experiments.benchmarks.data_pipeline --tensorflow_python=PYTHON`, "
         "where PYTHON has tensorflow-cpu."
     )
