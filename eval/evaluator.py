@@ -65,8 +65,9 @@ class Evaluator:
         return record
 
     def close(self) -> None:
-        """Flushes TensorBoard."""
-        self._writer.close()
+        """Flushes TensorBoard, if anything was written."""
+        if "_writer" in self.__dict__:
+            self._writer.close()
 
     @functools.cached_property
     def _encode(self):

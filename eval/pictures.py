@@ -58,7 +58,10 @@ def make_illustrator(run: RestoredRun) -> Callable[[Params, Encoding], Pictures]
         chosen = np.arange(_NUM_RECONSTRUCTIONS) * count // _NUM_RECONSTRUCTIONS
         originals = run.dataset.images(run.split.eval_indices[chosen]).astype(np.float32) / 255
         base_Z = encoding.latents_NxZ[chosen[len(chosen) // 2]]
-        sweeps = [sweep_values(column_N, num_values) for column_N in encoding.latents_NxZ.T]
+        sweeps = [
+            sweep_values(column_N, base, num_values)
+            for column_N, base in zip(encoding.latents_NxZ.T, base_Z, strict=True)
+        ]
         swept = np.concatenate(
             [_with_latent(base_Z, latent, values) for latent, values in enumerate(sweeps)]
         )
@@ -78,11 +81,11 @@ def make_illustrator(run: RestoredRun) -> Callable[[Params, Encoding], Pictures]
     return illustrate
 
 
-def sweep_values(latents_N: np.ndarray, num_values: int | None) -> np.ndarray:
-    """Returns the values that a traversal gives one latent, ascending and at most 10 or V.
+def sweep_values(latents_N: np.ndarray, base: float, num_values: int | None) -> np.ndarray:
+    """Returns the values that a traversal gives one latent, ascending, about 10 of them.
 
     Continuous latents go from their 1st to their 99th percentile; discrete ones through the whole
-    codebook, or through the codes used most where it is large.
+    codebook by index or, where it is large, through the codes used most and the image's own.
     """
     if num_values is None:
         low, high = np.percentile(latents_N, [1, 99])
@@ -90,6 +93,7 @@ def sweep_values(latents_N: np.ndarray, num_values: int | None) -> np.ndarray:
     if num_values <= 2 * _MOST_COLUMNS:
         return np.arange(num_values, dtype=latents_N.dtype)
     counts = np.bincount(latents_N, minlength=num_values)
+    counts[int(base)] = len(latents_N) + 1
     return np.sort(np.argsort(-counts, kind="stable")[:_MOST_COLUMNS]).astype(latents_N.dtype)
 
 

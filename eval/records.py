@@ -88,17 +88,31 @@ def load_records(workdir: epath.PathLike) -> list[Record]:
     Raises:
       UserError: a record that cannot be read, with its path.
     """
+    files = sorted(_list_files(workdir), key=lambda file: (file.parent, file.name))
+    return [load_record(file) for file in files]
+
+
+def load_newest_record(workdir: epath.PathLike) -> Record | None:
+    """The record of the latest step, reading no other; None if there is none.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    files = _list_files(workdir)
+    return load_record(max(files, key=lambda file: file.name)) if files else None
+
+
+def _list_files(workdir: epath.PathLike) -> list[epath.Path]:
     root = epath.Path(workdir) / "eval"
     if not root.is_dir():
         return []
-    files = [
+    return [
         file
         for protocol in root.iterdir()
         if protocol.is_dir()
         for file in protocol.iterdir()
         if _FILE_NAME.fullmatch(file.name)
     ]
-    return [load_record(file) for file in sorted(files, key=lambda file: (file.parent, file.name))]
 
 
 def load_record(path: epath.PathLike) -> Record:

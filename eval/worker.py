@@ -7,6 +7,7 @@ with --once it scores what is there and ends.
 """
 
 import argparse
+import collections
 import sys
 import time
 
@@ -20,71 +21,74 @@ from eval.restored import open_run
 from qlae.errors import UserError
 
 USER_ERRORS = (UserError, DataError, MetricError)
+_ATTEMPTS = 3
 
 
 def main() -> int:
-    """Runs the worker; returns its exit code."""
+    """Runs the worker; returns its exit code, the worst of its runs'."""
     arguments = parse_arguments()
-    try:
-        watches = [
-            Watch(workdir, arguments.data_dir, time.monotonic() + arguments.wait)
-            for workdir in arguments.workdir
-        ]
-        while not all([watch.advance(arguments.once) for watch in watches]):
-            time.sleep(arguments.poll)
-        return max(watch.exit_code for watch in watches)
-    except USER_ERRORS as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    deadline = time.monotonic() + arguments.wait
+    watches = [Watch(workdir, arguments.data_dir, deadline) for workdir in arguments.workdir]
+    while True:
+        for watch in watches:
+            watch.advance(arguments.once)
+        if all(watch.done for watch in watches):
+            return max(watch.exit_code for watch in watches)
+        time.sleep(arguments.poll)
 
 
 class Watch:
-    """One run being watched."""
+    """One run being watched; whatever is wrong with it does not concern the others."""
 
     def __init__(self, workdir: str, data_dir: str | None, deadline: float):
-        self.workdir, self.exit_code = workdir, 0
+        self.workdir, self.exit_code, self.done = workdir, 0, False
         self._data_dir, self._deadline = data_dir, deadline
         self._evaluator: Evaluator | None = None
-        self._unreadable: set[int] = set()
+        self._attempts: collections.Counter[int] = collections.Counter()
 
-    def advance(self, once: bool) -> bool:
-        """Scores every pending checkpoint; returns whether there is nothing more to wait for.
+    def advance(self, once: bool) -> None:
+        """Scores every pending checkpoint; then the run is `done` if no more can come."""
+        if self.done:
+            return
+        try:
+            self._advance(once)
+        except Exception as error:
+            if self._evaluator is None and time.monotonic() < self._deadline:
+                return  # the run may yet begin
+            self._complain(error)
+            self.done = True
 
-        Raises:
-            UserError: there is no run here, and the time to wait for one is over.
-        """
-        evaluator = self._open()
-        if evaluator is None:
-            return False
+    def _advance(self, once: bool) -> None:
+        if self._evaluator is None:
+            self._evaluator = Evaluator(open_run(self.workdir, self._data_dir))
         # Asked before listing: a checkpoint finalised in between is then still scored.
-        directory = evaluator.run.directory
+        directory = self._evaluator.run.directory
         ended = once or directory.is_complete or directory.failure is not None
-        for step in evaluator.list_pending():
-            if step not in self._unreadable:
-                self._score(evaluator, step)
-        if ended:
-            evaluator.close()
+        pending = [step for step in self._evaluator.list_pending() if self._may_try(step)]
+        for step in pending:
+            self._score(self._evaluator, step)
+        # A checkpoint that could not be read is tried again: remote reads fail now and then.
+        self.done = ended and not any(map(self._may_try, self._evaluator.list_pending()))
+        if self.done:
+            self._evaluator.close()
             if directory.failure:
                 print(f"{self.workdir}: training failed: {directory.failure}", flush=True)
-        return ended
 
-    def _open(self) -> Evaluator | None:
-        if self._evaluator is None:
-            try:
-                self._evaluator = Evaluator(open_run(self.workdir, self._data_dir))
-            except UserError:
-                if time.monotonic() >= self._deadline:
-                    raise
-        return self._evaluator
+    def _may_try(self, step: int) -> bool:
+        return self._attempts[step] < _ATTEMPTS
 
     def _score(self, evaluator: Evaluator, step: int) -> None:
+        self._attempts[step] += 1
         try:
             print(f"{self.workdir}: {format_record(evaluator.score(step))}", flush=True)
-        except UserError as error:
-            # One bad checkpoint must not take the others down.
-            self._unreadable.add(step)
-            self.exit_code = 2
-            print(f"error: {error}", file=sys.stderr, flush=True)
+        except Exception as error:
+            if not self._may_try(step):
+                self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        self.exit_code = 2
+        kind = "" if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: "
+        print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr, flush=True)
 
 
 def format_record(record: Record) -> str:

@@ -10,6 +10,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError as DataError
+from eval.metrics.errors import UserError as MetricError
 from qlae.errors import TrainingFailed, UserError, make_unknown_name_error
 
 
@@ -27,11 +28,11 @@ def run(main: Callable[[], int | None]) -> None:
         if extra:
             raise UserError(f"unexpected argument {extra[0]!r}: all arguments are --flags")
         sys.exit(main())
-    except (UserError, DataError, flags.Error) as error:
+    except (UserError, DataError, MetricError, OSError, flags.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except TrainingFailed as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import TextIO
 
-from eval.records import load_records
+from eval.records import load_newest_record
 from qlae.run_directory import RunDirectory
 
 _SECONDS_BETWEEN_SCORES = 5.0  # reading records may be remote
@@ -54,10 +54,12 @@ class LiveLine:
         return " · ".join(parts).replace("loss/total", "loss") + self._scores
 
     def _newest_scores(self) -> str:
-        records = load_records(self._run.path)
-        if not records:
+        try:
+            newest = load_newest_record(self._run.path)
+        except (OSError, ValueError):
+            return self._scores  # the evaluator's affair: training goes on
+        if newest is None:
             return ""
-        newest = max(records, key=lambda record: record.step)
         labels = {"infom": "InfoM", "infoe": "InfoE", "infoc": "InfoC"}
         scores = [
             f"{label} {newest.scores[name]:.2f}"

@@ -25,7 +25,7 @@ class Member:
 
 def is_population(config: ConfigDict) -> bool:
     """Whether a config stands for several runs in one program."""
-    return len(list(_settings(config))) * config.population.seeds > 1
+    return config.population.seeds > 1 or any(_settings(config))
 
 
 def make_members(config: ConfigDict, run: RunDirectory) -> list[Member]:
@@ -60,7 +60,8 @@ def _make_member(
     alone.population.seeds = 1
     for name in ("learning_rate", "weight_decay"):
         alone.population[name] = ()
-    alone.population.weights = {}
+    for name in alone.population.weights:
+        alone.population.weights[name] = ()
     alone.update_from_flattened_dict(settings)
     names = "_".join(f"{key.split('.')[-1]}_{value:g}" for key, value in settings.items())
     path = run.path / names / f"seed_{seed}" if names else run.path / f"seed_{seed}"

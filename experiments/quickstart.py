@@ -28,8 +28,8 @@ def main() -> int:
     trainer = _start("experiments.train", config, workdir, *overrides)
     worker = None
     try:
+        log = Path(arguments.workdir) / "worker.log"
         if _wait_for_progress(trainer, arguments.workdir):
-            log = Path(arguments.workdir) / "worker.log"
             worker = _start("eval.worker", workdir, "--poll=1", log=log)
         code = trainer.wait()
         if code:
@@ -38,6 +38,8 @@ def main() -> int:
             worker = _start("eval.worker", workdir)
         print("training is done; waiting for the last scores", file=sys.stderr)
         code = worker.wait()
+        if code:
+            print(f"error: evaluation failed; see {log}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nstopping; the same command resumes", file=sys.stderr)
         return trainer.wait() or 130
@@ -75,9 +77,13 @@ def _start(module: str, *arguments: str, log: Path | None = None) -> subprocess.
     if log is None:
         return subprocess.Popen(command)
     with log.open("a") as stream:
-        # The trainer goes first where both want the same core.
+        # The trainer goes first: where both want the same core, and where there is an accelerator.
         return subprocess.Popen(
-            command, stdout=stream, stderr=stream, preexec_fn=lambda: os.nice(10)
+            command,
+            stdout=stream,
+            stderr=stream,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            preexec_fn=lambda: os.nice(10),
         )
 
 

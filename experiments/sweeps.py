@@ -24,7 +24,7 @@ from data_pipelines.errors import UserError as DataError
 from experiments.cli import load_config
 from experiments.configs.arms import ARMS
 from experiments.configs.base import DATASETS
-from qlae.errors import UserError
+from qlae.errors import UserError, make_unknown_name_error
 from qlae.run_directory import RunDirectory
 
 _PAPER = "experiments/configs/{arm}.py:{dataset}"
@@ -81,9 +81,9 @@ def make_runs(arguments: argparse.Namespace) -> Iterator[Run]:
     Raises:
         UserError: an unknown arm, or a list that cannot be read.
     """
-    unknown = [arm for arm in arguments.arms if arm not in ARMS]
-    if unknown:
-        raise UserError(f"unknown arm {unknown[0]!r}: valid: {', '.join(ARMS)}")
+    for arm in arguments.arms:
+        if arm not in ARMS:
+            raise make_unknown_name_error("arm", arm, ARMS)
     datasets = arguments.datasets if "{dataset}" in arguments.config else [None]
     variants = arguments.overrides or [""]
     for seed, dataset, arm, variant in itertools.product(
@@ -102,7 +102,7 @@ def carry_out(run: Run, launcher: str | None) -> bool:
     if launcher:
         if run.state == "complete":
             return True
-        name = to_file_name(str(run.workdir)).lower().replace("_", "-").replace(".", "-")
+        name = re.sub(r"[^a-z0-9]+", "-", str(run.workdir).lower()).strip("-")
         return not subprocess.call([*shlex.split(launcher), f"--name={name}", *run.arguments])
     print(f"{run.workdir}: {run.state}", flush=True)
     train = [sys.executable, "-m", "experiments.train", *run.arguments]
@@ -111,8 +111,8 @@ def carry_out(run: Run, launcher: str | None) -> bool:
 
 
 def to_file_name(text: str) -> str:
-    """Returns a stable name for a directory: what is not a letter, digit or dot becomes `_`."""
-    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")
+    """Returns a stable name for a directory: all but letters, digits and `.+-` becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text).strip("_")
 
 
 def parse_arguments() -> argparse.Namespace:

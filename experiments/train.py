@@ -14,10 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags
+from clu import parameter_overview
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.pipeline import make_train_iterator
+from eval.metrics.registry import get_metric
 from experiments import cli, distributed
 from experiments.listing import format_listing
 from experiments.members import Member, make_members
@@ -62,6 +64,8 @@ def train_members(members: Sequence[Member]) -> int:
     """Trains a run, or the members of a population together, from their newest checkpoint."""
     config = members[0].config
     schedule = make_schedule(config)
+    for name in config.eval.metrics:
+        get_metric(name)  # the evaluator's mistake to come, told before the first step
     wiring = make_wiring(config, members=[member.config for member in members])
     claim(members)
     if all(member.directory.is_complete for member in members):
@@ -69,6 +73,7 @@ def train_members(members: Sequence[Member]) -> int:
             print(f"{member.directory.path} is complete: {schedule.num_steps:,} steps")
         return 0
     keep_compiled(members[0].directory)
+    write_parameters(members, wiring)
     checkpoints = make_checkpoints(members, wiring)
     state, position = restore_or_init(members, wiring, checkpoints)
     first_step = int(state.step.ravel()[0])
@@ -127,6 +132,15 @@ def keep_compiled(run: RunDirectory) -> None:
     """
     if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(run.path / "compilation_cache"))
+
+
+def write_parameters(members: Sequence[Member], wiring: Wiring) -> None:
+    """Writes the table of parameters, one row an array, beside each config."""
+    if jax.process_index() == 0:
+        params = wiring.program.abstract_params
+        table = parameter_overview.get_parameter_overview(params, include_stats=False)
+        for member in members:
+            (member.directory.path / "parameters.txt").write_text(table + "\n")
 
 
 def make_checkpoints(

@@ -14,6 +14,7 @@ from data_pipelines.datasets import Dataset, RenderedDataset
 from data_pipelines.from_config import make_data, make_prepare
 from data_pipelines.pipeline import Emit
 from data_pipelines.splits import Split
+from qlae.errors import UserError
 from qlae.objectives.player import Metrics
 from qlae.program import Program, make_hyperparameters, make_program
 from qlae.training.population import make_population_init, make_population_step, stack_members
@@ -85,6 +86,10 @@ def make_wiring(
     num_population = config.mesh.population
     if num_population == -1:
         num_population = math.gcd(len(members), count) if len(members) > 1 else 1
+    if len(members) % max(num_population, 1):
+        raise UserError(
+            f"config.mesh.population={num_population} does not divide {len(members)} members"
+        )
     sharding = make_sharding(
         batch_size=config.batch_size,
         num_data=config.mesh.data,

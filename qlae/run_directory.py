@@ -1,5 +1,6 @@
 """What a run directory says of its run: config, progress, and how it ended."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -13,6 +14,7 @@ from qlae.errors import UserError
 from qlae.training.checkpoint import list_steps
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
+# So may `data.data_dir`: another machine keeps the same data elsewhere.
 _RESUMABLE = ("log_every", "mesh", "profile", "eval")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -45,11 +47,11 @@ class RunDirectory:
         try:
             if self._config.exists():
                 self._check_same(config_dict)
-            elif self.path.exists() and any(self.path.iterdir()):
+            elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
                 raise UserError(f"{self.path} is not empty and holds no run; use another --workdir")
-            else:
-                self.path.mkdir(parents=True, exist_ok=True)
-                self._write(self._config, {"config": config_dict, "versions": get_versions()})
+            # Written again on a resume too: what may differ then is what the evaluator reads.
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._write(self._config, {"config": config_dict, "versions": get_versions()})
             self._failed.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror or error}") from error
@@ -82,8 +84,9 @@ class RunDirectory:
         return self.load_config().num_steps in list_steps(self.path)
 
     def write_progress(self, progress: dict[str, Any]) -> None:
-        """Writes how far training is, for the live line of a restart and for onlookers."""
-        self._write(self._progress, progress)
+        """Notes how far training is, for a restart's live line; no reason to stop if it fails."""
+        with contextlib.suppress(OSError):
+            self._write(self._progress, progress)
 
     def load_progress(self) -> dict[str, Any]:
         """Reads what `write_progress` wrote, {} if nothing readable."""
@@ -106,8 +109,17 @@ class RunDirectory:
 
     def _write(self, path: epath.Path, value: dict[str, Any]) -> None:
         unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-        unfinished.write_text(json.dumps(value, indent=2) + "\n")
-        unfinished.replace(path)
+        try:
+            unfinished.write_text(json.dumps(value, indent=2) + "\n")
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def _is_foreign(path: epath.Path) -> bool:
+    """Whether a file in a directory without a config is none that a killed claim left behind."""
+    return not path.name.startswith(".config.json.")
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
@@ -116,7 +128,7 @@ def to_plain(config: ConfigDict) -> dict[str, Any]:
 
 
 def get_config_id(config: ConfigDict) -> str:
-    """Returns a short hash of all that decides a run's results except its seed."""
+    """Returns a short hash of all in a config that decides a run's results, except its seed."""
     identity = _identity(to_plain(config))
     identity.pop("seed")
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
@@ -128,7 +140,10 @@ def get_versions() -> dict[str, str]:
 
 
 def _identity(config_dict: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config_dict.items() if key not in _RESUMABLE}
+    identity = {key: value for key, value in config_dict.items() if key not in _RESUMABLE}
+    if "data" in identity:
+        identity["data"] = {k: v for k, v in identity["data"].items() if k != "data_dir"}
+    return identity
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

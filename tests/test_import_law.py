@@ -60,7 +60,7 @@ def test_metrics_know_nothing_else_of_eval():
 def test_layers_of_qlae_import_downward():
     for path in (ROOT / "qlae").rglob("*.py"):
         layer = path.relative_to(ROOT / "qlae").parts[0].removesuffix(".py")
-        if layer not in QLAE_LAYERS:  # the top: run_directory, restore, __init__
+        if layer not in QLAE_LAYERS:  # the top: run_directory, __init__
             continue
         used = {name.split(".")[1] for name in imported(path) if name.startswith("qlae.")}
         above = set(QLAE_LAYERS[QLAE_LAYERS.index(layer) + 1 :])

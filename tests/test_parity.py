@@ -18,9 +18,9 @@ def test_float64_equals_the_authors_code(path):
     assert_passes(check(path, "float64"))
 
 
-@pytest.mark.parametrize("name", ["qlae", "qlae_global", "qlae_fixed_values", "quantized_infogan"])
-def test_float32_is_within_rounding(name):
-    assert_passes(check(GOLDEN / f"{name}.npz", "float32"))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_float32_is_within_rounding(path):
+    assert_passes(check(path, "float32"))
 
 
 def assert_passes(report):

@@ -1,5 +1,6 @@
 """What can be wrong before anything is made: names, places, files, configs, batches, commits."""
 
+import math
 import pathlib
 import re
 import shutil
@@ -9,6 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from experiments.cli import check_config_flags
+from experiments.members import RunDirectory, make_members
 from tpu_scripts.errors import UserError, make_unknown_name_error
 from tpu_scripts.topologies import Topology
 
@@ -115,7 +117,10 @@ def check_data(config: ConfigDict) -> None:
 def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
     """Raises `UserError` when mesh and global batch do not divide over the devices."""
     chips, batch_size, mesh = topology.chips * slices, config.batch_size, config.mesh
-    members = int(mesh.get("population", 1))
+    members = int(mesh.population)
+    if members == -1:  # as training chooses it
+        num_runs = len(make_members(config, RunDirectory("unused")))
+        members = math.gcd(num_runs, chips) if num_runs > 1 else 1
     share = mesh.data if mesh.data != -1 else max(1, chips // members)
     if share * members != chips:
         raise UserError(

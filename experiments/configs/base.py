@@ -99,7 +99,12 @@ def _make_config(
             "optimizer": {**optimizer, "eps": 1e-8, "clip": 1.0},
             "eval": {"metrics": ("infomec",), "batch_size": 256},
             "mesh": {"population": -1, "data": -1},
-            "population": {"seeds": 1, "learning_rate": (), "weight_decay": (), "weights": {}},
+            "population": {  # seeds x values, all in one program; () is the config's own value
+                "seeds": 1,
+                "learning_rate": (),
+                "weight_decay": (),
+                "weights": dict.fromkeys(weights, ()),
+            },
             "profile": {"steps": ()},
         }
     )

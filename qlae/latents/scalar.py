@@ -12,7 +12,7 @@ class ScalarLatents(Latents):
 
     Args:
         num_latents: Z.
-        num_values: V, at least 2; each codebook starts evenly spaced on [-0.5, 0.5].
+        num_values: V, at least 1; each codebook starts evenly spaced on [-0.5, 0.5].
         shared: one codebook (V,) for all latents instead of one each (Z, V).
         learnable: False keeps the codebook where it starts.
     """

@@ -5,7 +5,7 @@ from flax import nnx
 
 from qlae.latents.base import Codes, Latents
 from qlae.models.base import Model
-from qlae.nn.encoders import Encoder
+from qlae.nn.encoders import Encoder, widen
 
 
 class InfoGAN(Model):
@@ -33,4 +33,5 @@ class InfoGAN(Model):
     def judge(self, image_BxHxWxC: jax.Array) -> tuple[jax.Array, Codes]:
         """Returns the critic value (B,) and the codes of images, from one pass of the encoder."""
         features = self.encoder.features(image_BxHxWxC)
-        return self.critic(features)[:, 0], self.latents(self.encoder.head(features))
+        codes = self.latents(self.encoder.read_head(features))
+        return widen(self.critic(features))[:, 0], codes

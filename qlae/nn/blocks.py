@@ -5,13 +5,15 @@ reduced in float32 or wider.
 """
 
 import itertools
+import math
 
 import jax
 from flax import nnx
 from jax.typing import DTypeLike
 
+from qlae.errors import UserError
+from qlae.nn.convolution import Conv, ConvTranspose
 from qlae.nn.init import make_bias_init, uniform_fan_in
-from qlae.nn.transposed_conv import ConvTranspose
 
 NORM_EPSILON = 1e-6
 LEAK = 0.2
@@ -24,30 +26,6 @@ def make_linear(num_in: int, num_out: int, *, dtype: DTypeLike, rngs: nnx.Rngs) 
         num_out,
         kernel_init=uniform_fan_in,
         bias_init=make_bias_init(num_in),
-        dtype=dtype,
-        rngs=rngs,
-    )
-
-
-def make_conv(
-    num_in: int,
-    num_out: int,
-    kernel_size: int,
-    stride: int,
-    padding: int,
-    *,
-    dtype: DTypeLike,
-    rngs: nnx.Rngs,
-) -> nnx.Conv:
-    """Returns a 2D convolution without bias."""
-    return nnx.Conv(
-        num_in,
-        num_out,
-        (kernel_size, kernel_size),
-        strides=stride,
-        padding=[(padding, padding)] * 2,
-        use_bias=False,
-        kernel_init=uniform_fan_in,
         dtype=dtype,
         rngs=rngs,
     )
@@ -66,6 +44,22 @@ def make_instance_norm(
         dtype=dtype,
         rngs=rngs,
     )
+
+
+def shrink(image_shape: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, int]:
+    """Returns height and width of the smallest map, an image's divided by all strides.
+
+    Raises:
+        UserError: the strides do not divide them.
+    """
+    height, width, _ = image_shape
+    factor = math.prod(strides)
+    if height % factor or width % factor:
+        raise UserError(
+            f"images of {height}x{width} do not divide by {factor}, the product of the network's "
+            "strides: choose config.data.image_size, or the strides, to fit"
+        )
+    return height // factor, width // factor
 
 
 class MLP(nnx.Module):
@@ -121,7 +115,7 @@ class ConvBlock(nnx.Module):
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
-        make = ConvTranspose if upsample else make_conv
+        make = ConvTranspose if upsample else Conv
         self.conv = make(num_in, num_out, kernel_size, stride, padding, dtype=dtype, rngs=rngs)
         self.norm = make_instance_norm(num_out, affine=True, dtype=dtype, rngs=rngs)
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, StyleBlock, make_conv, make_linear
+from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, StyleBlock, make_linear, shrink
+from qlae.nn.convolution import Conv
 
 
 class StyleDecoder(nnx.Module):
@@ -29,9 +30,7 @@ class StyleDecoder(nnx.Module):
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
-        height, width, channels = image_shape
-        grow = math.prod(strides)
-        map_shape = (height // grow, width // grow, widths[0])
+        map_shape = (*shrink(image_shape, strides), widths[0])
         self.mlp = MLP(num_in, dense, dtype=dtype, rngs=rngs)
         self.input_map = nnx.Param(jnp.full(map_shape, 0.1))
         self.blocks = nnx.List(
@@ -40,7 +39,7 @@ class StyleDecoder(nnx.Module):
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
             )
         )
-        self.conv = make_conv(widths[-1], channels, 3, 1, 1, dtype=dtype, rngs=rngs)
+        self.conv = Conv(widths[-1], image_shape[-1], 3, 1, 1, dtype=dtype, rngs=rngs)
 
     def style(self, z_BxZ: jax.Array) -> jax.Array:
         """Returns the non-negative style (B, dense[-1]) that conditions every block."""
@@ -72,9 +71,7 @@ class ConvDecoder(nnx.Module):
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
-        height, width, channels = image_shape
-        grow = math.prod(strides)
-        self.map_shape = (height // grow, width // grow, widths[0])
+        self.map_shape = (*shrink(image_shape, strides), widths[0])
         self.mlp = MLP(num_in, (*dense, math.prod(self.map_shape)), dtype=dtype, rngs=rngs)
         self.blocks = nnx.List(
             ConvBlock(a, b, k, s, padding, upsample=True, dtype=dtype, rngs=rngs)
@@ -82,7 +79,7 @@ class ConvDecoder(nnx.Module):
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
             )
         )
-        self.conv = make_conv(widths[-1], channels, 1, 1, 0, dtype=dtype, rngs=rngs)
+        self.conv = Conv(widths[-1], image_shape[-1], 1, 1, 0, dtype=dtype, rngs=rngs)
 
     def __call__(self, z_BxZ: jax.Array) -> jax.Array:
         """Returns image logits (B, H, W, C)."""

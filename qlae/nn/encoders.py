@@ -5,10 +5,16 @@ import math
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, make_linear
+from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, make_linear, shrink
+
+
+def widen(x: jax.Array) -> jax.Array:
+    """Returns the array in float32, or as it is if wider."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class Encoder(nnx.Module):
@@ -22,7 +28,11 @@ class Encoder(nnx.Module):
 
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns the head's output (B, num_out), which latents turn into codes."""
-        return self.head(self.features(x_BxHxWxC))
+        return self.read_head(self.features(x_BxHxWxC))
+
+    def read_head(self, features_BxD: jax.Array) -> jax.Array:
+        """Returns the head's output for features, in float32 at least: losses are summed there."""
+        return widen(self.head(features_BxD))
 
 
 class ConvEncoder(Encoder):
@@ -41,14 +51,12 @@ class ConvEncoder(Encoder):
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
-        height, width, channels = image_shape
-        shrink = math.prod(strides)
-        inputs = (channels, *widths[:-1])
+        inputs = (image_shape[-1], *widths[:-1])
         self.blocks = nnx.List(
             ConvBlock(a, b, k, s, padding, dtype=dtype, rngs=rngs)
             for a, b, k, s in zip(inputs, widths, kernel_sizes, strides, strict=True)
         )
-        num_flat = (height // shrink) * (width // shrink) * widths[-1]
+        num_flat = math.prod(shrink(image_shape, strides)) * widths[-1]
         self.mlp = MLP(num_flat, dense, dtype=dtype, rngs=rngs)
         self.head = make_linear(self.mlp.num_out, num_out, dtype=dtype, rngs=rngs)
 

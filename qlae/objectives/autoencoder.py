@@ -1,17 +1,14 @@
 """The autoencoder's player: reconstruction plus whichever latent terms its row of the zoo names."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
-from qlae.latents.base import Codes
 from qlae.models.autoencoder import Autoencoder
-from qlae.objectives.player import Draws, Metrics, Player, Weights, weigh
+from qlae.objectives.player import Draws, LatentTerms, Metrics, Player, Weights, weigh
 from qlae.objectives.reconstruction import compute_reconstruction
-
-LatentTerms = Callable[[Codes], Metrics]
 
 
 def make_autoencoder_players(

@@ -5,11 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from qlae.latents.base import Codes
 from qlae.models.info_gan import InfoGAN
-from qlae.objectives.player import Draws, Metrics, Player, Weights, weigh
-
-LatentTerms = Callable[[Codes], Metrics]
+from qlae.objectives.player import Draws, LatentTerms, Metrics, Player, Weights, weigh
 
 
 def make_info_gan_players(

@@ -6,9 +6,12 @@ from typing import Any
 
 import jax
 
+from qlae.latents.base import Codes
+
 Draws = dict[str, Any]
 Metrics = dict[str, jax.Array]
 Weights = Mapping[str, jax.Array]
+LatentTerms = Callable[[Codes], Metrics]  # each under the name of its weight
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Player:
     """One loss and the part of a model that minimises it. An autoencoder has one, a GAN two.
 
     Attributes:
-        name: key of its optimizer state and prefix of nothing else.
+        name: key of its optimizer state, and prefix of its metrics where there are several.
         trains: top-level modules of the model whose parameters it moves.
         draw: (model, key, batch_size) -> the random draws of one step, so that a test or another
             program can give its own.

@@ -86,6 +86,11 @@ def make_sharding(
         UserError: the mesh is not the devices, or the batch does not divide.
     """
     count = jax.device_count() if devices is None else len(devices)
+    if num_population < 1 or (num_data < 1 and num_data != -1):
+        raise UserError(
+            f"config.mesh has population={num_population} and data={num_data}: each must be at "
+            "least 1, or -1 to be chosen"
+        )
     if num_data == -1:
         num_data = max(count // num_population, 1)
     if num_data * num_population != count:
@@ -100,10 +105,13 @@ def make_sharding(
             f"config.batch_size={batch_size} does not divide by {num_data} devices along 'data'; "
             f"use a multiple of it, such as {near}"
         )
-    mesh = jax.make_mesh(
-        (num_population, num_data),
-        ("population", "data"),
-        axis_types=(AxisType.Auto, AxisType.Auto),
-        devices=devices,
-    )
-    return Sharding(mesh)
+    axes: Any = {
+        "axis_names": ("population", "data"),
+        "axis_types": (AxisType.Auto, AxisType.Auto),
+    }
+    devices, shape = devices or jax.devices(), (num_population, num_data)
+    if len({getattr(device, "slice_index", 0) for device in devices}) == 1:
+        return Sharding(jax.make_mesh(shape, devices=devices, **axes))
+    # jax.make_mesh refuses several slices; one after the other, so that members stay inside them.
+    ordered = sorted(devices, key=lambda device: (device.slice_index, device.id))
+    return Sharding(Mesh(np.asarray(ordered).reshape(shape), **axes))

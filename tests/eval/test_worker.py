@@ -138,6 +138,20 @@ def test_a_failed_run_ends_the_worker(finished, tmp_path):
     assert all("mig" in record.scores for record in load_records(workdir))
 
 
+def test_one_broken_run_does_not_take_the_others_down(scored, tmp_path):
+    good = tmp_path / "good"
+    shutil.copytree(scored, good, ignore=shutil.ignore_patterns("eval", "10", "20", "30"))
+    broken = tmp_path / "broken"
+    shutil.copytree(good, broken)
+    (broken / "config.json").write_text("{}")
+    workdirs = [f"--workdir={workdir}" for workdir in (tmp_path / "none", broken, good)]
+    code, _, errors = runs.run("eval.worker", *workdirs)
+    assert code == 2
+    assert [record.step for record in load_records(good)] == [40]
+    assert len(errors.splitlines()) == 2
+    assert "Traceback" not in errors
+
+
 def test_psnr_of_a_known_error():
     image = np.full((2, 4, 4, 3), 0.5, np.float32)
     np.testing.assert_allclose(compute_psnr(image, image + 0.1), 20, rtol=1e-5)

@@ -81,6 +81,15 @@ def test_every_decoder_fits_a_64_pixel_image(network):
     step_shapes(config, "shapes3d")
 
 
+@pytest.mark.parametrize("arm", ARMS)
+def test_losses_are_summed_in_float32_whatever_the_network_computes_in(arm):
+    config = get_arm_config(arm, "shapes3d")
+    config.compute_dtype = "bfloat16"
+    config.model.encoder.name, config.model.decoder.name = "image_small", "style_image_small"
+    _, (_, metrics) = step_shapes(config, "shapes3d")
+    assert {str(metric.dtype) for metric in metrics.values()} == {"float32"}
+
+
 def test_dense_networks_fit_too():
     config = get_arm_config("ae", "dsprites")
     config.model.encoder.name = config.model.decoder.name = "dense"

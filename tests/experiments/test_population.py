@@ -38,10 +38,13 @@ def test_members_are_seeds_times_settings_with_the_configs_of_lone_runs():
     alone.seed, alone.optimizer.weight_decay, alone.weights.commit = 1, 0.1, 0.01
     assert members[1].config.to_dict() == alone.to_dict()
     assert [m.config.seed for m in make_members(alone, RunDirectory("y"))] == [1]
+    (single,) = make_members(population_config(seeds=1, weight_decay=(0.123,)), RunDirectory("z"))
+    assert single.config.optimizer.weight_decay == 0.123
 
 
 def test_an_unknown_term_is_one_line():
-    config = population_config(weights={"comit": (0.1,)})
+    config = population_config()
+    config.population.weights = {"comit": (0.1,)}
     with pytest.raises(UserError, match=r"population.weights.comit: qlae has no such term"):
         make_members(config, RunDirectory("x"))
 

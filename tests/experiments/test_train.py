@@ -57,23 +57,35 @@ def test_run_again_it_says_that_it_is_complete(finished):
 
 def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(finished, tmp_path):
     rng = random.Random(0)
-    for _ in range(4):
+    workdir = tmp_path / "run"
+    for kill in range(5):
         process = runs.start(
-            "experiments.train", f"--config={runs.TINY}", f"--workdir={tmp_path / 'run'}", *LONG
+            "experiments.train", f"--config={runs.TINY}", f"--workdir={workdir}", *LONG
         )
-        before = list_steps(tmp_path / "run")
+        # The first before there is any checkpoint, the others soon after a new one.
+        wanted = (workdir / "checkpoints").exists if kill == 0 else list_steps
+        before = wanted() if kill == 0 else wanted(workdir)
         deadline = time.monotonic() + 120
-        while list_steps(tmp_path / "run") == before and process.poll() is None:
+        while (wanted() if kill == 0 else wanted(workdir)) == before and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.4))
+        time.sleep(rng.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        if RunDirectory(tmp_path / "run").is_complete:
+        assert process.returncode == -signal.SIGKILL or kill >= 3, "it ended before it was killed"
+        if RunDirectory(workdir).is_complete:
             break
-    code, _, errors = runs.train(tmp_path / "run", *LONG)
+    assert kill >= 2
+    code, _, errors = runs.train(workdir, *LONG)
     assert code == 0, errors
-    assert_same(final_params(finished), final_params(tmp_path / "run"))
+    assert_same(final_params(finished), final_params(workdir))
+
+
+def test_killed_while_claiming_its_directory_it_starts_again(tmp_path):
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    (workdir / ".config.json.0123").write_text('{"config": {"mod')
+    assert runs.train(workdir, "--config.num_steps=2")[0] == 0
 
 
 def test_asked_to_stop_it_saves_and_resumes_from_there(finished, tmp_path):
@@ -99,12 +111,21 @@ def test_another_config_never_trains_over_a_run(finished):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    """Updates of 1e30 overflow within steps; what was saved before is kept, and is finite."""
     workdir = tmp_path / "run"
-    code, _, errors = runs.train(workdir, "--config.optimizer.learning_rate=1e30")
+    good = ("--config.num_steps=20", "--config.checkpoint_every=2")
+    assert runs.train(workdir, *good)[0] == 0
+    config = json.loads((workdir / "config.json").read_text())
+    config["config"]["optimizer"]["learning_rate"] = 1e30
+    (workdir / "config.json").write_text(json.dumps(config))
+    for step in list_steps(workdir)[3:]:
+        shutil.rmtree(workdir / "checkpoints" / str(step))
+    code, _, errors = runs.train(workdir, *good, "--config.optimizer.learning_rate=1e30")
     assert code == 1
     assert_one_line(errors)
     assert "the run has diverged" in errors
     assert "diverged" in RunDirectory(workdir).failure
+    assert list_steps(workdir)[:3] == [2, 4, 6]
     for step in list_steps(workdir):
         leaves = jax.tree.leaves(jax.device_get(open_run(workdir).load(step)))
         assert all(np.isfinite(leaf).all() for leaf in leaves)
@@ -147,6 +168,9 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(finished, tmp_path):
         (["--config=tests/configs/tiny.py", "--config.data.name=shapes3d_renderd"], "did you mean"),
         (["--config=tests/configs/tiny.py", "--config.num_steps=many"], "num_steps"),
         (["--config=tests/configs/tiny.py", "--config.num_steps=0"], "at least 1"),
+        (["--config=tests/configs/tiny.py", "--config.data.image_size=10"], "do not divide by 4"),
+        (["--config=tests/configs/tiny.py", "--config.mesh.population=0"], "must be at least 1"),
+        (["--config=tests/configs/tiny.py", '--config.eval.metrics=("infomek",)'], "did you mean"),
         (["--config=tests/configs/tiny.py", "--config.batch_size=12"], "does not divide by 8"),
         (["--config=tests/configs/tiny.py", "--confg.seed=1"], "confg.seed"),
         (["--config=tests/configs/tiny.py", "extra"], "unexpected argument 'extra'"),

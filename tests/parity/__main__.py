@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import zipfile
 
 from tests.parity.check import check
 
@@ -15,7 +16,7 @@ def main() -> int:
     for path in args.files:
         try:
             report = check(path, args.dtype)
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, AssertionError, zipfile.BadZipFile) as error:
             print(f"error: {path} is not a golden file: {error}", file=sys.stderr)
             return 2
         print(f"{path} ({args.dtype})")

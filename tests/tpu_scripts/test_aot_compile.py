@@ -53,9 +53,6 @@ def test_one_float32_all_reduce_on_a_slice(tmp_path, capsys):
 
 
 @needs_libtpu
-@pytest.mark.xfail(
-    raises=(AssertionError, ValueError), reason="jax.make_mesh does not lay out several slices"
-)
 def test_two_slices_reduce_inside_each_before_between_them():
     config = checks.load_config(ROOT, TINY, ())
     step = compiled.compile_step(config, get_topology("v5e:2x4"), slices=2)
