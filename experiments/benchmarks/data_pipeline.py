@@ -67,7 +67,7 @@ def make_arms(scratch: Path) -> dict[str, Callable[[], Iterator]]:
     records = open_records(paths, "array_record", [spec.num_images])
     on_disk = PreparedDataset(spec, records, None)
     in_memory = MemoryDataset(on_disk)
-    split = make_split(spec, "heldout", seed=0)
+    split = make_split(spec, "heldout", seed=0, num_heldout=spec.num_images // 10)
     whole = make_split(rendered.spec, "heldout", seed=0)
 
     def stream(dataset, part, **kwargs):
