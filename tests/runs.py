@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TINY = "tests/configs/tiny.py"
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"
 
 
 def start(
@@ -19,7 +20,7 @@ def start(
     """
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK_TO_COMPILE}",
     }
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", module, *arguments],

@@ -1,6 +1,7 @@
 """Sweeps: a table of runs with stable names, skipped when finished, resumed when not."""
 
 import json
+import re
 
 from eval.records import load_records
 from qlae.training.checkpoint import list_steps
@@ -42,15 +43,16 @@ def test_a_launcher_is_given_what_the_trainer_would_be(tmp_path):
     launcher = tmp_path / "launcher.py"
     launcher.write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
     code, output, _ = runs.run(
-        "experiments.sweeps", "--root=gs://bucket/runs", "--arms=qlae", "--datasets=shapes3d",
+        "experiments.sweeps", f"--root={tmp_path}/runs", "--arms=qlae", "--datasets=shapes3d",
         f"--launcher=python3 {launcher} --topology=v5e:4x4",
     )  # fmt: skip
     assert code == 0
-    assert json.loads(output) == [
-        "--topology=v5e:4x4",
-        "--name=gs-bucket-runs-shapes3d-qlae-seed-0",
+    topology, name, *arguments = json.loads(output)
+    assert topology == "--topology=v5e:4x4"
+    assert re.fullmatch(r"--name=[a-z0-9-]+-runs-shapes3d-qlae-seed-0", name)
+    assert arguments == [
         "--config=experiments/configs/qlae.py:shapes3d",
-        "--workdir=gs://bucket/runs/shapes3d/qlae/seed_0",
+        f"--workdir={tmp_path}/runs/shapes3d/qlae/seed_0",
         "--config.seed=0",
     ]
 

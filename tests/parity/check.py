@@ -1,5 +1,6 @@
 """Runs one golden file through the program that a config would run."""
 
+import functools
 import math
 
 import jax
@@ -14,6 +15,10 @@ from tests.parity.compare import Report
 from tests.parity.golden import TERMS, Golden
 
 _PER_PIXEL = ("kl", "mutual_information", "total_correlation", "dimension_wise_kl")
+
+
+# Every program here runs a few times on a few images: what counts is how fast it compiles.
+_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": "0"})
 
 
 def check(path, dtype: str) -> Report:
@@ -99,7 +104,7 @@ class _Run:
         self.step = jnp.asarray(int(golden.hp("step0")))
         self.states = {p.name: program.init_opt_state(p, params) for p in program.players}
         self.updates = {
-            p.name: jax.jit(make_update(program.graphdef, p, program.make_optimizer))
+            p.name: _jit(make_update(program.graphdef, p, program.make_optimizer))
             for p in program.players
         }
 
@@ -123,7 +128,7 @@ class _Run:
             weights = self.program.hyperparameters.weights
             return player.loss(model, self.image, draws, weights, step)[0]
 
-        return jax.jit(jax.grad(loss))(select(params, player))
+        return _jit(jax.grad(loss))(select(params, player))
 
 
 def _autoencoder_outputs(golden, program, params, image, draws) -> dict:
@@ -149,7 +154,7 @@ def _autoencoder_outputs(golden, program, params, image, draws) -> dict:
             del found["decoder_w"]
         return {name: value for name, value in found.items() if f"out/{name}" in golden}
 
-    return jax.jit(outputs)(params)
+    return _jit(outputs)(params)
 
 
 def _gan_draws(golden: Golden, side: str, dtype: str) -> dict:
@@ -186,7 +191,7 @@ def _gan_outputs(golden, program, params, image, latents, dtype) -> dict:
             }
         return {name: value for name, value in found.items() if f"enc/out/{name}" in golden}
 
-    return jax.jit(outputs)(params)
+    return _jit(outputs)(params)
 
 
 def _add_outputs(report: Report, golden: Golden, prefix: str, outputs: dict) -> None:
