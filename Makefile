@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
+# The lock's jax computes on CPU; unasked, the TPU library in it would look for a TPU aloud.
+export JAX_PLATFORMS ?= cpu
 
 .PHONY: run test lint lock clean
 

@@ -23,7 +23,9 @@ class RunDirectory:
     """The files of one run beside its checkpoints; the path may be remote (`gs://`)."""
 
     def __init__(self, workdir: epath.PathLike):
-        self.path = epath.Path(workdir)
+        path = epath.Path(workdir)
+        # Orbax takes absolute paths alone; a remote one is absolute already.
+        self.path = path if "://" in str(workdir) else path.expanduser().resolve()
 
     @property
     def _config(self) -> epath.Path:

@@ -1,5 +1,6 @@
 """A population: each member is the run that it would be alone."""
 
+import os
 import re
 
 import jax
@@ -27,7 +28,7 @@ def population_config(model="qlae", seeds=2, **population):
 def test_members_are_seeds_times_settings_with_the_configs_of_lone_runs():
     config = population_config(weight_decay=(0.1, 0.5), weights={"commit": (0.01, 0.1)})
     members = make_members(config, RunDirectory("runs/x"))
-    names = [str(member.directory.path) for member in members]
+    names = [os.path.relpath(member.directory.path) for member in members]
     assert names[:3] == [
         "runs/x/weight_decay_0.1_commit_0.01/seed_0",
         "runs/x/weight_decay_0.1_commit_0.01/seed_1",

@@ -1,5 +1,6 @@
 """`make run`: trainer and worker together, ended by a table and pictures."""
 
+import os
 import re
 
 from tests import runs
@@ -12,7 +13,7 @@ def quickstart(workdir, *overrides):
 
 
 def test_it_trains_scores_and_shows_a_table_then_says_that_it_is_complete(tmp_path):
-    workdir = tmp_path / "run"
+    workdir = os.path.relpath(tmp_path / "run", runs.ROOT)  # as `make run` gives it
     code, output, errors = quickstart(workdir)
     assert code == 0, errors
     rows = re.findall(r"^ +(\d+)  +(\d\.\d{3})", output, re.MULTILINE)
