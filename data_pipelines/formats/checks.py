@@ -8,6 +8,7 @@ import hashlib
 import os
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ _DAMAGE = (
     ValueError,
     struct.error,
     tarfile.TarError,
+    tokenize.TokenError,  # of a damaged npy header, since CPython 3.12
     zipfile.BadZipFile,
     zlib.error,
 )
