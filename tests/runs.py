@@ -8,7 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TINY = "tests/configs/tiny.py"
-QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"
 
 
 def start(
@@ -20,7 +19,7 @@ def start(
     """
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK_TO_COMPILE}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", module, *arguments],
