@@ -12,8 +12,7 @@ _INK, _FAINT, _ACCENT = "#1b1f24", "#9aa0a6", "#d1495b"
 
 def plot_reconstructions(originals: np.ndarray, reconstructions: np.ndarray) -> Figure:
     """Originals above their reconstructions; both (K, H, W, C) in [0, 1]."""
-    figure = _make_grid(["original", "decoded"], [originals, reconstructions])
-    return figure
+    return _make_grid(["original", "decoded"], [originals, reconstructions])
 
 
 def plot_traversals(

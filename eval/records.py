@@ -4,12 +4,12 @@ import dataclasses
 import json
 import math
 import re
-import uuid
 from typing import Any
 
 from etils import epath
 
 from eval.metrics.errors import UserError
+from qlae.run_directory import write_whole
 
 _FILE_NAME = re.compile(r"step_(\d{9,})\.metrics_(.+)\.json")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -71,14 +71,7 @@ def write_record(workdir: epath.PathLike, record: Record) -> epath.Path:
     path = record_path(workdir, record.protocol, record.step, record.metric_version)
     text = json.dumps(_plain(dataclasses.asdict(record)), indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A reader matches names that end in .json, so it never sees the unfinished file.
-    unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}.unfinished"
-    try:
-        unfinished.write_text(text)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    write_whole(path, text)
     return path
 
 

@@ -110,13 +110,18 @@ class RunDirectory:
             )
 
     def _write(self, path: epath.Path, value: dict[str, Any]) -> None:
-        unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-        try:
-            unfinished.write_text(json.dumps(value, indent=2) + "\n")
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+        write_whole(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_whole(path: epath.Path, text: str) -> None:
+    """Writes a file whole or not at all; a reader never sees it unfinished under its own name."""
+    unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}.unfinished"
+    try:
+        unfinished.write_text(text)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _is_foreign(path: epath.Path) -> bool:
