@@ -66,7 +66,7 @@ def open_run(workdir: epath.PathLike, data_dir: str | None = None) -> RestoredRu
         num_sources=dataset.spec.num_sources,
         dataset_size=len(split.train_indices),
     )
-    sharding = make_sharding(batch_size=0)
+    sharding = make_sharding()
     # The evaluator's devices are not the trainer's: round its batch up to them.
     batch_size = -(-config.eval.batch_size // sharding.num_data) * sharding.num_data
     return RestoredRun(directory, config, dataset, split, program, sharding, batch_size)

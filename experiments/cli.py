@@ -13,6 +13,8 @@ from data_pipelines.errors import UserError as DataError
 from eval.metrics.errors import UserError as MetricError
 from qlae.errors import TrainingFailed, UserError, make_unknown_name_error
 
+USER_ERRORS = (UserError, DataError, MetricError, OSError)
+
 
 def run(main: Callable[[], int | None]) -> None:
     """Parses the command line, calls `main`, and exits.
@@ -28,7 +30,7 @@ def run(main: Callable[[], int | None]) -> None:
         if extra:
             raise UserError(f"unexpected argument {extra[0]!r}: all arguments are --flags")
         sys.exit(main())
-    except (UserError, DataError, MetricError, OSError, flags.Error) as error:
+    except (*USER_ERRORS, flags.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except TrainingFailed as error:

@@ -1,16 +1,24 @@
 """Joining the processes of one run, and making sure that they are of one mind."""
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
 from absl import flags
+
+# What `jax.distributed.initialize` itself asks, but after which it no longer says who is missing.
+from jax._src.clusters import ClusterEnv
+from jax._src.hardware_utils import num_available_tpu_chips_and_device_id
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
+from experiments.cli import USER_ERRORS
+from experiments.roll_call import call_roll
 from qlae.errors import UserError
 from qlae.run_directory import get_versions, to_plain
 
@@ -23,20 +31,52 @@ _TIMEOUT = flags.DEFINE_integer("initialization_timeout", 300, "Seconds to wait 
 
 _ROOT = Path(__file__).parents[1]
 _CODE = ("qlae", "data_pipelines", "experiments")
+_MESSAGE_BYTES = 2048
+
+# Coordinator address, number of processes, which of them this is, its local devices.
+Place = tuple[str | None, int | None, int | None, Sequence[int] | None]
 
 
 def initialize() -> None:
     """Joins the other processes: as the flags say, or as the platform does (TPU, Slurm, GKE).
 
     Raises:
-        UserError: some of the three flags are given and others not, or they contradict each other.
+        UserError: some of the three flags are given and others not, they contradict each other, or
+            some processes do not come up.
     """
-    given = (_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    if any(value is not None for value in given):
-        _check(*given)
-        jax.distributed.initialize(*given, initialization_timeout=_TIMEOUT.value)
-    elif _platform_is_distributed():
-        jax.distributed.initialize(initialization_timeout=_TIMEOUT.value)
+    place: Place = (_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value, None)
+    if all(value is None for value in place):
+        if not _platform_is_distributed():
+            return
+        place = ClusterEnv.auto_detect_unset_distributed_params(
+            os.environ.get("JAX_COORDINATOR_ADDRESS"), None, None, None, None, _TIMEOUT.value
+        )
+    address, num_processes, process_id = _check(*place[:3])
+    if num_processes > 1:
+        call_roll(address, num_processes, process_id, timeout=_TIMEOUT.value)
+    jax.distributed.initialize(*place, initialization_timeout=_TIMEOUT.value)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Lets a mistake that some processes meet in this block end all of them, not hang the others.
+
+    Every process must pass through it, and the block must not wait for other processes.
+
+    Raises:
+        UserError: what this process met, or else what another did.
+    """
+    mine: Exception | None = None
+    try:
+        yield
+    except USER_ERRORS as error:
+        mine = error
+    messages = _gather(str(mine) or type(mine).__name__ if mine else "")
+    if mine:
+        raise mine
+    for process, message in enumerate(messages):
+        if message:
+            raise UserError(f"process {process}: {message}")
 
 
 def check_agreement(config: ConfigDict) -> None:
@@ -70,22 +110,36 @@ def hash_code() -> str:
     return digest.hexdigest()
 
 
-def _check(address: str | None, num_processes: int | None, process_id: int | None) -> None:
+def _check(
+    address: str | None, num_processes: int | None, process_id: int | None
+) -> tuple[str, int, int]:
     if address is None or num_processes is None or process_id is None:
         raise UserError("--coordinator_address, --num_processes and --process_id go together")
     if not 0 <= process_id < num_processes:
         raise UserError(f"--process_id={process_id} is not one of {num_processes} processes")
     if ":" not in address:
         raise UserError(f"--coordinator_address={address!r} lacks a port: expected host:port")
+    return address, num_processes, process_id
 
 
 def _platform_is_distributed() -> bool:
     environment = os.environ
+    platforms = environment.get("JAX_PLATFORMS", "")
     return (
-        "tpu" in environment.get("JAX_PLATFORMS", "")
+        # Metadata is asked for where there are chips: elsewhere that is a long wait for nothing.
+        ("tpu" in platforms or (not platforms and num_available_tpu_chips_and_device_id()[0] > 0))
         or "JAX_COORDINATOR_ADDRESS" in environment
         or int(environment.get("SLURM_NTASKS", 1)) > 1
     )
+
+
+def _gather(message: str) -> list[str]:
+    """Returns every process's message, by process."""
+    if jax.process_count() == 1:
+        return [message]
+    padded = message.encode()[:_MESSAGE_BYTES].ljust(_MESSAGE_BYTES, b"\0")
+    rows = multihost_utils.process_allgather(np.frombuffer(padded, np.uint8))
+    return [row.tobytes().rstrip(b"\0").decode(errors="ignore") for row in rows]
 
 
 def _digest(value: object) -> int:

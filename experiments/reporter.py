@@ -1,37 +1,51 @@
 """Where the metrics of training go: TensorBoard for every member, one live line for all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
 from experiments.live_line import LiveLine
-from qlae.run_directory import RunDirectory
+from experiments.members import Member
 from qlae.training.window import Means
 
 
 class Reporter:
-    """Reports the run, or the members of a population; does nothing in other processes."""
+    """Reports the runs whose files this process writes.
 
-    def __init__(self, directories: Sequence[RunDirectory], num_steps: int, first_step: int):
-        self._writers: list[SummaryWriter] = []
+    Args:
+        members: by their places among the runs that are trained here.
+        num_steps: at which training ends.
+        first_step: at which it begins.
+    """
+
+    def __init__(self, members: Mapping[int, Member], num_steps: int, first_step: int):
+        self._writers = {
+            place: SummaryWriter(str(member.directory.path / "logs/train"))
+            for place, member in members.items()
+        }
+        self._line = None
         if jax.process_index() == 0:
-            self._writers = [SummaryWriter(str(run.path / "logs/train")) for run in directories]
-            self._line = LiveLine(directories[0], num_steps, first_step)
+            self._line = LiveLine(members[0].directory, num_steps, first_step)
 
     def report(self, step: int, means: Means) -> None:
-        """Writes the mean metrics up to a step; those of a population are arrays (P,)."""
-        for index, writer in enumerate(self._writers):
-            for name, values in means.items():
-                writer.add_scalar(f"train/{name}", np.atleast_1d(values)[index], step)
+        """Writes the mean metrics (R,) up to a step."""
+        for place, writer in self._writers.items():
+            for name, values_R in means.items():
+                writer.add_scalar(f"train/{name}", values_R[place], step)
             writer.flush()
-        if self._writers:
-            self._line.show(step, {name: float(np.mean(values)) for name, values in means.items()})
+        if self._line:
+            self._line.show(step, {name: _mean_finite(values) for name, values in means.items()})
 
     def close(self) -> None:
         """Leaves the last line on the screen."""
-        for writer in self._writers:
+        for writer in self._writers.values():
             writer.close()
-        if self._writers:
+        if self._line:
             self._line.close()
+
+
+def _mean_finite(values_R: np.ndarray) -> float:
+    """Returns the mean over members that have not diverged."""
+    return float(np.mean(values_R, where=np.isfinite(values_R)))

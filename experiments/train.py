@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from absl import flags
 from clu import parameter_overview
-from jax.experimental import multihost_utils
+from grain import DatasetIterator
 from ml_collections import ConfigDict, config_flags
 
 from data_pipelines.pipeline import make_train_iterator
@@ -25,15 +24,16 @@ from experiments.listing import format_listing
 from experiments.members import Member, make_members
 from experiments.profiling import profile_steps
 from experiments.reporter import Reporter
+from experiments.roster import Roster
 from experiments.wiring import Wiring, make_wiring
-from qlae.errors import TrainingFailed, UserError
+from qlae.errors import UserError
 from qlae.objectives.player import Metrics
 from qlae.run_directory import RunDirectory, get_versions
 from qlae.training.checkpoint import Checkpoints
 from qlae.training.loop import Schedule, train
-from qlae.training.population import PopulationCheckpoints
+from qlae.training.population_checkpoints import PopulationCheckpoints
 from qlae.training.preemption import Preemption
-from qlae.training.sharding import put
+from qlae.training.sharding import fetch_here, put
 from qlae.training.state import TrainState
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as `file.py:dataset`.")
@@ -51,59 +51,54 @@ def main() -> int:
     distributed.initialize()
     distributed.check_agreement(_CONFIG.value)
     members = make_members(_CONFIG.value, RunDirectory(_WORKDIR.value))
-    try:
-        return train_members(members)
-    except TrainingFailed as error:
-        if jax.process_index() == 0:
-            for member in members:
-                member.directory.fail(str(error))
-        raise
+    return train_members(members)
 
 
 def train_members(members: Sequence[Member]) -> int:
     """Trains a run, or the members of a population together, from their newest checkpoint."""
     config = members[0].config
-    schedule = make_schedule(config)
-    for name in config.eval.metrics:
-        get_metric(name)  # the evaluator's mistake to come, told before the first step
-    wiring = make_wiring(config, members=[member.config for member in members])
-    claim(members)
-    if all(member.directory.is_complete for member in members):
-        for member in members:
+    with distributed.together():
+        schedule = make_schedule(config)
+        for name in config.eval.metrics:
+            get_metric(name)  # the evaluator's mistake to come, told before the first step
+        wiring = make_wiring(config, members=[member.config for member in members])
+        batches = make_batches(config, wiring)
+    roster = Roster(members, wiring.population)
+    claim(roster)
+    if roster.is_complete:
+        for member in roster.training.values():
             print(f"{member.directory.path} is complete: {schedule.num_steps:,} steps")
+        roster.check()
         return 0
     keep_compiled(members[0].directory)
-    write_parameters(members, wiring)
-    checkpoints = make_checkpoints(members, wiring)
-    state, position = restore_or_init(members, wiring, checkpoints)
-    first_step = int(state.step.ravel()[0])
-    batches = make_train_iterator(
-        wiring.dataset,
-        wiring.split,
-        batch_size=config.batch_size,
-        seed=config.data.order_seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        emit=wiring.emit,
-    )
+    write_parameters(roster, wiring)
+    checkpoints = make_checkpoints(roster, wiring)
+    state, position = restore_or_init(roster, wiring, checkpoints)
+    first_step = int(fetch_here(state.step).ravel()[0])
     batches.set_state(position["data"])
     hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
-    directories = [member.directory for member in members]
-    reporter = Reporter(directories, schedule.num_steps, first_step)
+    reporter = Reporter(roster.written_here, schedule.num_steps, first_step)
 
     def take_step(state: TrainState, batch: dict) -> tuple[TrainState, Metrics]:
         return wiring.step(state, hyperparameters, batch)
+
+    def fail(place: int, reason: str) -> None:
+        member = roster.fail(place, reason)
+        if isinstance(checkpoints, PopulationCheckpoints):
+            checkpoints.drop(member)
 
     with Preemption().watch() as preemption:
         last_step = train(
             state,
             first_step,
             map(wiring.sharding.put_batch, batches),
-            profile_steps(take_step, config.profile.steps, directories[0].path / "profile"),
+            profile_steps(take_step, config.profile.steps, members[0].directory.path / "profile"),
             schedule=schedule,
+            num_runs=len(roster.here),
             checkpoints=checkpoints,
             get_position=lambda: {"data": batches.get_state(), "versions": get_versions()},
             report=reporter.report,
+            fail=fail,
             preemption=preemption,
         )
     checkpoints.close()
@@ -111,18 +106,32 @@ def train_members(members: Sequence[Member]) -> int:
     if last_step < schedule.num_steps:
         print(f"stopped at step {last_step:,}; the same command resumes")
         return 143
+    with distributed.together():  # the other processes' members have then all ended, too
+        pass
+    roster.check()
     return 0
 
 
-def claim(members: Sequence[Member]) -> None:
+def make_batches(config: ConfigDict, wiring: Wiring) -> DatasetIterator:
+    """Returns the endless batches of this process, from the first on."""
+    process_index, process_count = wiring.sharding.process_share
+    return make_train_iterator(
+        wiring.dataset,
+        wiring.split,
+        batch_size=config.batch_size,
+        seed=config.data.order_seed,
+        process_index=process_index,
+        process_count=process_count,
+        emit=wiring.emit,
+    )
+
+
+def claim(roster: Roster) -> None:
     """Claims the run directories: the first process writes them, then the others check them."""
-    if jax.process_index() == 0:
-        for member in members:
-            member.directory.claim(member.config)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("claimed")
-        for member in members:
-            member.directory.claim(member.config)
+    for claims in (jax.process_index() == 0, jax.process_index() != 0):
+        with distributed.together():
+            for member in roster.training.values() if claims else ():
+                member.directory.claim(member.config)
 
 
 def keep_compiled(run: RunDirectory) -> None:
@@ -134,35 +143,29 @@ def keep_compiled(run: RunDirectory) -> None:
         jax.config.update("jax_compilation_cache_dir", str(run.path / "compilation_cache"))
 
 
-def write_parameters(members: Sequence[Member], wiring: Wiring) -> None:
+def write_parameters(roster: Roster, wiring: Wiring) -> None:
     """Writes the table of parameters, one row an array, beside each config."""
-    if jax.process_index() == 0:
-        params = wiring.program.abstract_params
-        table = parameter_overview.get_parameter_overview(params, include_stats=False)
-        for member in members:
-            (member.directory.path / "parameters.txt").write_text(table + "\n")
+    params = wiring.program.abstract_params
+    table = parameter_overview.get_parameter_overview(params, include_stats=False)
+    for member in roster.written_here.values():
+        (member.directory.path / "parameters.txt").write_text(table + "\n")
 
 
-def make_checkpoints(
-    members: Sequence[Member], wiring: Wiring
-) -> Checkpoints | PopulationCheckpoints:
+def make_checkpoints(roster: Roster, wiring: Wiring) -> Checkpoints | PopulationCheckpoints:
     """Returns the checkpoints of a run, or of a population."""
-    checkpoints = [Checkpoints(member.directory.path) for member in members]
-    if len(members) == 1:
-        return checkpoints[0]
-    return PopulationCheckpoints(checkpoints, (wiring.sharding.replicated, wiring.state_sharding))
+    paths = {index: member.directory.path for index, member in roster.training.items()}
+    if wiring.population is None:
+        return Checkpoints(paths[0])
+    return PopulationCheckpoints(wiring.population, paths)
 
 
 def restore_or_init(
-    members: Sequence[Member], wiring: Wiring, checkpoints: Checkpoints | PopulationCheckpoints
+    roster: Roster, wiring: Wiring, checkpoints: Checkpoints | PopulationCheckpoints
 ) -> tuple[TrainState, dict[str, Any]]:
     """Returns the state to go on from, and where its data stands."""
-    abstract = wiring.sharding.abstract(jax.eval_shape(wiring.program.init, 0))
-    restored = checkpoints.restore(abstract)
-    if restored is not None:
-        return restored
-    seeds = [member.config.seed for member in members]
-    return wiring.init(np.array(seeds) if len(seeds) > 1 else seeds[0]), {"data": {"next_index": 0}}
+    seeds = [member.config.seed for member in roster.members]
+    state = wiring.init(wiring.population.stack(seeds) if wiring.population else seeds[0])
+    return checkpoints.restore_newest(state) or (state, {"data": {"next_index": 0}})
 
 
 def make_schedule(config: ConfigDict) -> Schedule:

@@ -1,6 +1,5 @@
 """From a config to everything that trains it, on given devices; nothing is computed here."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from data_pipelines.splits import Split
 from qlae.errors import UserError
 from qlae.objectives.player import Metrics
 from qlae.program import Program, make_hyperparameters, make_program
-from qlae.training.population import make_population_init, make_population_step, stack_members
+from qlae.training.population import Population, choose_num_population
 from qlae.training.sharding import Sharding, make_sharding
 from qlae.training.state import Hyperparameters, TrainState
 
@@ -32,9 +31,9 @@ class Wiring:
         emit: what the pipeline sends to the device: images, or indices to render in the step.
         program: the model and how one member is trained.
         sharding: the mesh.
-        state_sharding: where the state lives: whole, or split by members.
-        hyperparameters: of the run, or stacked (P,).
-        init: seed (), or seeds (P,) -> the state, jitted.
+        population: of members, or None for a lone run.
+        hyperparameters: of the run, or stacked (slots,).
+        init: seed (), or seeds (slots,) -> the state, jitted.
         step: (state, hyperparameters, batch) -> (state, metrics), jitted; donates the state.
     """
 
@@ -43,10 +42,15 @@ class Wiring:
     emit: Emit
     program: Program
     sharding: Sharding
-    state_sharding: NamedSharding
+    population: Population | None
     hyperparameters: Hyperparameters
     init: Callable[[Any], TrainState]
     step: Callable[..., tuple[TrainState, Metrics]]
+
+    @property
+    def state_sharding(self) -> NamedSharding:
+        """Where the state lives: whole on every device, or split by members."""
+        return self.sharding.members if self.population else self.sharding.replicated
 
     def abstract_step_arguments(self, batch_size: int) -> tuple[Any, Any, dict[str, Any]]:
         """Returns shapes, dtypes and shardings of the step's arguments, to compile it ahead."""
@@ -82,20 +86,8 @@ def make_wiring(
     Raises:
         UserError: the config names something that does not exist, or does not fit the devices.
     """
-    count = jax.device_count() if devices is None else len(devices)
-    num_population = config.mesh.population
-    if num_population == -1:
-        num_population = math.gcd(len(members), count) if len(members) > 1 else 1
-    if len(members) % max(num_population, 1):
-        raise UserError(
-            f"config.mesh.population={num_population} does not divide {len(members)} members"
-        )
-    sharding = make_sharding(
-        batch_size=config.batch_size,
-        num_data=config.mesh.data,
-        num_population=num_population,
-        devices=devices,
-    )
+    sharding = _make_sharding(config, devices, num_members=max(len(members), 1))
+    population = Population(sharding, len(members)) if len(members) > 1 else None
     dataset, split = make_data(config.data)
     program = make_program(
         config,
@@ -105,11 +97,12 @@ def make_wiring(
     )
     init: Callable[[Any], Any] = program.init
     step = program.make_step(make_prepare(dataset))
-    hyperparameters, state_sharding = program.hyperparameters, sharding.replicated
-    if len(members) > 1:
-        init = make_population_init(init)
-        step = make_population_step(step, sharding.mesh)
-        hyperparameters = stack_members([make_hyperparameters(member) for member in members])
+    hyperparameters = program.hyperparameters
+    if population is None:
+        step, state_sharding = sharding.map_step(step), sharding.replicated
+    else:
+        init, step = population.map_init(init), population.map_step(step)
+        hyperparameters = population.stack([make_hyperparameters(member) for member in members])
         state_sharding = sharding.members
     renders = config.data.render_in_step and isinstance(dataset, RenderedDataset)
     return Wiring(
@@ -118,7 +111,7 @@ def make_wiring(
         emit="index" if renders else "image",
         program=program,
         sharding=sharding,
-        state_sharding=state_sharding,
+        population=population,
         hyperparameters=hyperparameters,
         init=jax.jit(init, out_shardings=state_sharding),
         step=jax.jit(
@@ -128,3 +121,19 @@ def make_wiring(
             out_shardings=state_sharding,
         ),
     )
+
+
+def _make_sharding(
+    config: ConfigDict, devices: Sequence[jax.Device] | None, num_members: int
+) -> Sharding:
+    num_population = config.mesh.population
+    if num_population > 1 and num_members == 1:
+        raise UserError(
+            f"config.mesh.population={num_population}, but this is one run; leave it at -1"
+        )
+    if num_population == -1:
+        count = jax.device_count() if devices is None else len(devices)
+        num_population = choose_num_population(num_members, count // max(config.mesh.data, 1))
+    sharding = make_sharding(config.mesh.data, num_population, devices)
+    sharding.check_batch(config.batch_size)
+    return sharding

@@ -1,7 +1,7 @@
 """Loss terms on the latents of a batch: quantization, KL, total correlation, activity.
 
-Each is a scalar in float32 or wider, a mean over the *global* batch: under `jit` the batch axis may
-be sharded, and whole-batch terms stay right.
+Each is a scalar in float32 or wider, a mean over the rows at hand; a term of which one row depends
+on others gathers those of the whole batch first.
 """
 
 import math
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.lax import stop_gradient
 
+from qlae.batch import gather_rows
 from qlae.latents.base import Codes
 
 
@@ -52,10 +53,11 @@ def compute_kl_decomposition(codes: Codes, dataset_size: int) -> dict[str, jax.A
     z_BxZ, mean_BxZ, scale_BxZ = codes.z_hat, codes.z_continuous, codes.scale
     log_p_B = _log_normal(z_BxZ, 0.0, 1.0).sum(-1)
     log_q_given_x_B = _log_normal(z_BxZ, mean_BxZ, scale_BxZ).sum(-1)
-    pair_BxBxZ = _log_normal(z_BxZ[:, None], mean_BxZ[None], scale_BxZ[None])
-    log_count = math.log(z_BxZ.shape[0]) + math.log(dataset_size)
-    log_q_B = jax.nn.logsumexp(pair_BxBxZ.sum(-1), axis=1) - log_count
-    log_q_product_B = (jax.nn.logsumexp(pair_BxBxZ, axis=1) - log_count).sum(-1)
+    mean_AxZ, scale_AxZ = gather_rows(mean_BxZ), gather_rows(scale_BxZ)  # A: of all devices
+    pair_BxAxZ = _log_normal(z_BxZ[:, None], mean_AxZ[None], scale_AxZ[None])
+    log_count = math.log(mean_AxZ.shape[0]) + math.log(dataset_size)
+    log_q_B = jax.nn.logsumexp(pair_BxAxZ.sum(-1), axis=1) - log_count
+    log_q_product_B = (jax.nn.logsumexp(pair_BxAxZ, axis=1) - log_count).sum(-1)
     return {
         "mutual_information": jnp.mean(log_q_given_x_B - log_q_B),
         "total_correlation": jnp.mean(log_q_B - log_q_product_B),

@@ -1,10 +1,11 @@
 """Checkpoints by Orbax: parameters apart from the rest, so that evaluation reads them alone."""
 
 import contextlib
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from absl import logging
+import jax
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
@@ -42,14 +43,34 @@ def load_params(workdir: epath.PathLike, step: int, abstract_params: Params) -> 
     return _load(path, {"params": abstract_params})["params"]
 
 
-class Checkpoints:
-    """The checkpoints of a run that is training: saved asynchronously, restored exactly."""
+def load_position(workdir: epath.PathLike, step: int) -> dict[str, Any]:
+    """Reads what `Checkpoints.save` was given beside the state; `UserError` if damaged."""
+    return _load(epath.Path(workdir) / _DIRECTORY / str(step), {"position": None})["position"]
 
-    def __init__(self, workdir: epath.PathLike):
+
+class Checkpoints:
+    """The checkpoints of a run that is training: saved asynchronously, restored exactly.
+
+    Args:
+        workdir: the run directory.
+        processes: that hold the run's arrays and save together; None stands for all.
+
+    """
+
+    def __init__(self, workdir: epath.PathLike, processes: Sequence[int] | None = None):
         self._workdir = epath.Path(workdir)
+        self._context = ocp.Context()
+        if processes is not None:
+            self._context = ocp.Context(
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=min(processes),
+                    active_processes=set(processes),
+                    barrier_sync_key_prefix=hashlib.sha256(str(workdir).encode()).hexdigest(),
+                )
+            )
         try:
             self._checkpointer = ocp.training.Checkpointer(
-                self._workdir / _DIRECTORY, cleanup_tmp_directories=True
+                self._workdir / _DIRECTORY, cleanup_tmp_directories=True, context=self._context
             )
         except OSError as error:
             raise UserError(f"cannot write to {workdir}: {error.strerror or error}") from error
@@ -68,34 +89,29 @@ class Checkpoints:
         with _saving(self._workdir):
             self._checkpointer.save_checkpointables_async(step, parts, force=True, overwrite=True)
 
-    def list_steps(self) -> list[int]:
-        """Returns the steps of all finalised checkpoints, ascending."""
-        return list_steps(self._workdir)
+    def restore_newest(self, initial_state: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """Returns what `restore` does of the newest checkpoint, or None if there is none."""
+        steps = list_steps(self._workdir)
+        return self.restore(initial_state, steps[-1]) if steps else None
 
-    def restore(
-        self, abstract_state: TrainState, step: int | None = None
-    ) -> tuple[TrainState, dict[str, Any]] | None:
-        """Returns a state and its position, or None if there is no checkpoint.
+    def restore(self, initial_state: TrainState, step: int) -> tuple[TrainState, dict[str, Any]]:
+        """Returns the state after a step, and its position.
 
         Args:
-            abstract_state: shapes, dtypes and shardings of the state.
-            step: of the checkpoint; None takes the newest.
+            initial_state: the state before the first step, for shapes, dtypes and shardings.
+            step: of the checkpoint, one of `list_steps`.
 
         Raises:
             UserError: the checkpoint is damaged, or of another model.
         """
-        steps = self.list_steps() if step is None else [step]
-        if not steps:
-            return None
-        path = self._workdir / _DIRECTORY / str(steps[-1])
-        target = {
-            "params": abstract_state.params,
-            "training": _training(abstract_state),
-            "position": None,
-        }
-        parts = _load(path, target)
+        path = self._workdir / _DIRECTORY / str(step)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), initial_state
+        )
+        target = {"params": abstract.params, "training": _training(abstract), "position": None}
+        with self._context:
+            parts = _load(path, target)
         state = TrainState(params=parts["params"], **parts["training"])
-        logging.info("restored step %d from %s", steps[-1], path)
         return state, parts["position"]
 
     def close(self) -> None:

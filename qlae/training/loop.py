@@ -6,13 +6,14 @@ from typing import Any
 
 from qlae.objectives.player import Metrics
 from qlae.training.checkpoint import Checkpoints
-from qlae.training.population import PopulationCheckpoints
+from qlae.training.population_checkpoints import PopulationCheckpoints
 from qlae.training.preemption import Preemption
 from qlae.training.state import TrainState
 from qlae.training.window import Means, MetricWindow
 
 TakeStep = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
 Report = Callable[[int, Means], None]
+Fail = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,11 @@ def train(
     take_step: TakeStep,
     *,
     schedule: Schedule,
+    num_runs: int,
     checkpoints: Checkpoints | PopulationCheckpoints,
     get_position: Callable[[], dict[str, Any]],
     report: Report,
+    fail: Fail,
     preemption: Preemption,
 ) -> int:
     """Trains to the end of the schedule, or until asked to stop; returns the last step.
@@ -51,16 +54,19 @@ def train(
         batches: global device batches, endless.
         take_step: (state, batch) -> (state, metrics), dispatched without waiting.
         schedule: when to report, save and end.
+        num_runs: how many runs of the state are trained here.
         checkpoints: where to save.
         get_position: JSON to save beside the state.
-        report: receives a step and the mean metrics up to it.
+        report: receives a step and the mean metrics up to it, (R,) by run.
+        fail: receives the place of a run that diverged, and why, before anything after that is
+            saved; raises where nothing is left to train.
         preemption: whether the run was asked to stop.
 
     Raises:
-        TrainingFailed: a loss or gradient was not finite; nothing after that step is saved.
+        TrainingFailed: by `fail`.
         UserError: a checkpoint could not be written.
     """
-    window = MetricWindow()
+    window = MetricWindow(num_runs)
     while step < schedule.num_steps:
         state, metrics = take_step(state, next(batches))
         step += 1
@@ -68,7 +74,10 @@ def train(
         stopping = preemption.requested(step)
         saves = schedule.saves(step) or stopping
         if saves or step % schedule.log_every == 0:
-            report(step, window.fetch(newest=saves))
+            means, diverged = window.fetch(newest=saves)
+            for run, reason in diverged.items():
+                fail(run, reason)
+            report(step, means)
         if saves:
             checkpoints.save(step, state, get_position())
         if stopping:

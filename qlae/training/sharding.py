@@ -1,6 +1,7 @@
 """Where arrays live: one mesh, and the three ways in which a run lays arrays on it."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from qlae.batch import AXIS
 from qlae.errors import UserError
 
 
@@ -17,7 +19,7 @@ class Sharding:
     """A mesh of ('population', 'data') devices.
 
     A run alone has a population of one: its state is whole on every device and its batches are
-    split over `data`. A step is written for the global batch, so whole-batch terms stay right.
+    split over `data`.
     """
 
     mesh: Mesh
@@ -30,7 +32,7 @@ class Sharding:
     @property
     def batch(self) -> NamedSharding:
         """The leading axis split over `data`."""
-        return NamedSharding(self.mesh, P("data"))
+        return NamedSharding(self.mesh, P(AXIS))
 
     @property
     def members(self) -> NamedSharding:
@@ -40,14 +42,57 @@ class Sharding:
     @property
     def num_data(self) -> int:
         """How many devices share one global batch."""
-        return self.mesh.shape["data"]
+        return self.mesh.shape[AXIS]
 
-    def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """Returns the global batch whose share of this process is `batch`."""
+    @functools.cached_property
+    def process_share(self) -> tuple[int, int]:
+        """Which of how many equal runs of a global batch this process feeds to its devices.
+
+        Processes along `population` feed the same run.
+
+        Raises:
+            UserError: the places of its devices along `data` are no such run.
+        """
+        mine = np.vectorize(_is_local)(self.mesh.devices)
+        places = np.flatnonzero(mine.any(axis=0))
+        start, size = int(places[0]), len(places)
+        if places[-1] - start + 1 != size or start % size or self.num_data % size:
+            raise UserError(
+                f"config.mesh.data={self.num_data} cuts across the devices of a process; choose "
+                "one that divides the devices of a process, or is a multiple of them"
+            )
+        return start // size, self.num_data // size
+
+    def check_batch(self, batch_size: int) -> None:
+        """Checks that a global batch splits evenly; raises `UserError` naming one that does."""
+        if batch_size % self.num_data:
+            near = max(batch_size // self.num_data, 1) * self.num_data
+            raise UserError(
+                f"config.batch_size={batch_size} does not divide by {self.num_data} devices along "
+                f"'data'; use a multiple of it, such as {near}"
+            )
+
+    def put_batch(self, share: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+        """Returns the global batch of which this process holds `share` (`process_share`)."""
         return {
-            name: jax.make_array_from_process_local_data(self.batch, array)
-            for name, array in batch.items()
+            name: jax.make_array_from_process_local_data(
+                self.batch, array, (len(array) * self.process_share[1], *array.shape[1:])
+            )
+            for name, array in share.items()
         }
+
+    def map_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns the step of a lone run, (state, hyperparameters, batch), over the mesh.
+
+        Each device takes its share of the batch; what crosses devices is what `qlae.batch` sends.
+        """
+        return jax.shard_map(
+            step,
+            mesh=self.mesh,
+            in_specs=(P(), P(), P(AXIS)),
+            out_specs=P(),
+            check_vma=False,
+        )
 
     def abstract(self, tree: Any) -> Any:
         """Returns shapes and dtypes of a tree, replicated: the target of a restore."""
@@ -67,9 +112,22 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(put_leaf, tree)
 
 
+def fetch_here(tree: Any) -> Any:
+    """Returns numpy arrays: whole, or of a split leading axis what this process holds, in order."""
+    leaves, structure = jax.tree.flatten(tree)
+    fetched = jax.device_get([_get_pieces(leaf) for leaf in leaves])
+    whole = [pieces[0] if len(pieces) == 1 else np.concatenate(pieces) for pieces in fetched]
+    return structure.unflatten(whole)
+
+
+def _get_pieces(array: jax.Array) -> list[jax.Array]:
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return [array]
+    by_start = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return [by_start[start] for start in sorted(by_start)]
+
+
 def make_sharding(
-    *,
-    batch_size: int,
     num_data: int = -1,
     num_population: int = 1,
     devices: Sequence[jax.Device] | None = None,
@@ -77,41 +135,38 @@ def make_sharding(
     """Returns the sharding over all devices of all processes, or over the given ones.
 
     Args:
-        batch_size: of the global batch, which `num_data` must divide.
         num_data: devices along `data`; -1 takes all that the population leaves.
         num_population: devices along `population`.
         devices: what the mesh is made of; None takes all.
 
     Raises:
-        UserError: the mesh is not the devices, or the batch does not divide.
+        UserError: the mesh is not the devices.
     """
-    count = jax.device_count() if devices is None else len(devices)
+    devices = list(devices or jax.devices())
     if num_population < 1 or (num_data < 1 and num_data != -1):
         raise UserError(
             f"config.mesh has population={num_population} and data={num_data}: each must be at "
             "least 1, or -1 to be chosen"
         )
     if num_data == -1:
-        num_data = max(count // num_population, 1)
-    if num_data * num_population != count:
+        num_data = max(len(devices) // num_population, 1)
+    if num_data * num_population != len(devices):
         raise UserError(
             f"a mesh of {num_population} x {num_data} (population x data) needs "
-            f"{num_population * num_data} devices, but there are {count}; "
+            f"{num_population * num_data} devices, but there are {len(devices)}; "
             "set config.mesh.data=-1 to use them all"
         )
-    if batch_size % num_data:
-        near = max(batch_size // num_data, 1) * num_data
-        raise UserError(
-            f"config.batch_size={batch_size} does not divide by {num_data} devices along 'data'; "
-            f"use a multiple of it, such as {near}"
+    # In the order of slices and processes, so that a member stays within them and a process feeds
+    # one run of the batch. An all-reduce over a whole slice finds its rings by itself.
+    devices.sort(key=lambda device: (getattr(device, "slice_index", 0), device.process_index))
+    return Sharding(
+        Mesh(
+            np.asarray(devices).reshape(num_population, num_data),
+            ("population", AXIS),
+            axis_types=(AxisType.Auto, AxisType.Auto),
         )
-    axes: Any = {
-        "axis_names": ("population", "data"),
-        "axis_types": (AxisType.Auto, AxisType.Auto),
-    }
-    devices, shape = devices or jax.devices(), (num_population, num_data)
-    if len({getattr(device, "slice_index", 0) for device in devices}) == 1:
-        return Sharding(jax.make_mesh(shape, devices=devices, **axes))
-    # jax.make_mesh refuses several slices; one after the other, so that members stay inside them.
-    ordered = sorted(devices, key=lambda device: (device.slice_index, device.id))
-    return Sharding(Mesh(np.asarray(ordered).reshape(shape), **axes))
+    )
+
+
+def _is_local(device: jax.Device) -> bool:
+    return device.process_index == jax.process_index()

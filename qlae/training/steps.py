@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from qlae.batch import mean_over_shares, take_share, whole_size
 from qlae.objectives.player import Draws, Metrics, Player
 from qlae.training.state import Hyperparameters, Params, TrainState, select
 
@@ -36,7 +37,9 @@ def make_update(graphdef: nnx.GraphDef, player: Player, make_optimizer: MakeOpti
             return player.loss(model, image, draws, hyperparameters.weights, step)
 
         trained = select(params, player)
-        (total, terms), grads = jax.value_and_grad(compute_loss, has_aux=True)(trained)
+        (total, terms), grads = mean_over_shares(
+            jax.value_and_grad(compute_loss, has_aux=True)(trained)
+        )
         optimizer = make_optimizer(player, hyperparameters)
         updates, opt_state = optimizer.update(grads, opt_state, trained)
         metrics = {"loss/total": total, "grad_norm": optax.global_norm(grads)}
@@ -76,7 +79,10 @@ def make_train_step(
         metrics: Metrics = {}
         for index, player in enumerate(players):
             model = nnx.merge(graphdef, params)
-            draws = player.draw(model, jax.random.fold_in(key_step, index), image.shape[0])
+            # Drawn for the whole batch, so that they do not depend on the number of devices.
+            size = image.shape[0]
+            draws = player.draw(model, jax.random.fold_in(key_step, index), whole_size(size))
+            draws = take_share(draws, size)
             args = (params, opt_state[player.name], hyperparameters, image, draws, state.step)
             moves = state.step % player.every == player.every - 1
             params, opt_state[player.name], moved = _maybe(updates[player.name], player, moves)(

@@ -1,55 +1,71 @@
 """Metrics of the steps since the last report, fetched without stalling the device."""
 
-import jax
 import numpy as np
 
-from qlae.errors import TrainingFailed
 from qlae.objectives.player import Metrics
+from qlae.training.sharding import fetch_here
 
 Means = dict[str, np.ndarray]
 
 
 class MetricWindow:
-    """Collects each step's metrics on the device; averages them on the host when asked."""
+    """Collects each step's metrics on the device; averages them on the host when asked.
 
-    def __init__(self) -> None:
+    Args:
+        num_runs: how many runs are trained here, R: one, or a population's share of this process.
+    """
+
+    def __init__(self, num_runs: int = 1) -> None:
+        self._num_runs = num_runs
         self._steps: list[tuple[int, Metrics]] = []
+        self._diverged: dict[int, str] = {}
 
     def append(self, step: int, metrics: Metrics) -> None:
         """Adds the metrics of a step that may still be running."""
         self._steps.append((step, metrics))
 
-    def fetch(self, *, newest: bool) -> Means:
-        """Returns means since the last fetch and forgets those steps.
-
-        A player's metrics are means over the steps on which it moved; a player that never moved
-        has none. Of a population, each mean is an array (P,).
+    def fetch(self, *, newest: bool) -> tuple[Means, dict[int, str]]:
+        """Averages the steps since the last fetch, and forgets them.
 
         Args:
             newest: also wait for the step that is still running. Leaving it for the next fetch
                 keeps the device busy while the host reads.
 
-        Raises:
-            TrainingFailed: a loss or gradient was NaN or infinite, naming the first such step.
+        Returns:
+            Means (R,), those of a player over the steps on which it moved, without a player that
+            never moved; and of each run whose loss or gradient was NaN or infinite for the first
+            time, where and why, in a line.
         """
         kept = [] if newest else self._steps[-1:]
-        fetched = jax.device_get(self._steps[: len(self._steps) - len(kept)])
+        fetched = self._steps[: len(self._steps) - len(kept)]
         self._steps = kept
-        for step, metrics in fetched:
-            for name, value in metrics.items():
-                if not np.isfinite(value).all():
-                    raise TrainingFailed(
-                        f"{name} is {value} at step {step}: the run has diverged and "
-                        "stopped; the last checkpoint is good. Lower "
-                        "config.optimizer.learning_rate or look at the data"
-                    )
-        return _average([metrics for _, metrics in fetched])
+        values = fetch_here([metrics for _, metrics in fetched])
+        # A population's slots beyond its last member come last, and are nobody's.
+        rows = [
+            {name: np.atleast_1d(value)[: self._num_runs] for name, value in metrics.items()}
+            for metrics in values
+        ]
+        steps = [step for step, _ in fetched]
+        return _average(rows), self._find_diverged(steps, rows)
+
+    def _find_diverged(self, steps: list[int], rows: list[Means]) -> dict[int, str]:
+        new: dict[int, str] = {}
+        for step, metrics in zip(steps, rows, strict=True):
+            for name, values_R in metrics.items():
+                for run in np.flatnonzero(~np.isfinite(values_R)):
+                    if run not in self._diverged:
+                        new[int(run)] = self._diverged[int(run)] = (
+                            f"{name} is {values_R[run]} at step {step}: the run has diverged and "
+                            "stopped; the last checkpoint is good. Lower "
+                            "config.optimizer.learning_rate or look at the data"
+                        )
+        return new
 
 
-def _average(metrics: list[dict]) -> Means:
-    if not metrics:
+def _average(rows: list[Means]) -> Means:
+    if not rows:
         return {}
-    total = {name: sum(step[name] for step in metrics) for name in metrics[0]}
+    total = {name: np.sum([step[name] for step in rows], axis=0) for name in rows[0]}
     moved = {
         name.removeprefix("moved/"): total.pop(name) for name in list(total) if "moved/" in name
     }

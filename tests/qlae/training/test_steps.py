@@ -58,6 +58,6 @@ def test_the_generator_moves_on_every_fifth_step():
 
 def test_a_batch_that_does_not_divide_names_one_that_does():
     with pytest.raises(UserError, match=r"batch_size=20 does not divide by 8 .* such as 16"):
-        make_sharding(batch_size=20, devices=jax.devices()[:8])
+        make_sharding(devices=jax.devices()[:8]).check_batch(20)
     with pytest.raises(UserError, match="needs 3 devices, but there are 8"):
-        make_sharding(batch_size=24, num_data=3, devices=jax.devices()[:8])
+        make_sharding(3, devices=jax.devices()[:8])

@@ -1,0 +1,95 @@
+"""Who is there, asked before JAX's runtime waits: its own timeout aborts, and names nobody."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+from qlae.errors import UserError
+
+_RETRY = 0.2  # seconds
+_GRACE = 10.0  # seconds that a client waits longer, to hear from process 0 who is missing
+
+
+def call_roll(address: str, num_processes: int, process_id: int, timeout: float) -> None:
+    """Returns once all processes have come up; process 0 listens at the address, then frees it.
+
+    Args:
+        address: host:port of process 0.
+        num_processes: how many there are to be.
+        process_id: which of them this is.
+        timeout: in seconds.
+
+    Raises:
+        UserError: in every process that is up, naming those that are not.
+    """
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + timeout
+    if process_id == 0:
+        missing = _listen(int(port), num_processes, deadline)
+    else:
+        missing = _report(host.strip("[]"), int(port), process_id, deadline)
+    if missing:
+        raise UserError(
+            f"{missing} of {num_processes} did not come up at {address} within {timeout:g} s; "
+            "look at their logs and start all again; --initialization_timeout waits longer"
+        )
+
+
+def _listen(port: int, num_processes: int, deadline: float) -> str:
+    present: dict[int, socket.socket] = {}
+    with contextlib.ExitStack() as stack, _serve(port) as server:
+        while len(present) < num_processes - 1:
+            server.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                connection = stack.enter_context(server.accept()[0])
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                present[int(connection.makefile().readline())] = connection
+            except TimeoutError:
+                break
+            except (OSError, ValueError):
+                continue  # a port scanner, or a process that died
+        missing = _name(set(range(1, num_processes)) - set(present))
+        for connection in present.values():
+            with contextlib.suppress(OSError):
+                connection.sendall(f"{missing}\n".encode())
+                connection.recv(1)  # it closes first, so that the port is free at once
+    return missing
+
+
+def _report(host: str, port: int, process_id: int, deadline: float) -> str:
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection((host, port), timeout=_RETRY + 1) as connection:
+                connection.settimeout(deadline + _GRACE - time.monotonic())
+                connection.sendall(f"{process_id}\n".encode())
+                if line := connection.makefile().readline():
+                    return line.strip()
+        except OSError:
+            pass
+        time.sleep(_RETRY)
+    return "process 0"
+
+
+@contextlib.contextmanager
+def _serve(port: int) -> Iterator[socket.socket]:
+    try:
+        if socket.has_dualstack_ipv6():
+            server = socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096
+            )
+        else:
+            server = socket.create_server(("", port), backlog=4096)
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on port {port}: {error.strerror or error}; choose another in "
+            "--coordinator_address"
+        ) from error
+    with server:
+        yield server
+
+
+def _name(ids: set[int]) -> str:
+    if not ids:
+        return ""
+    return ("process " if len(ids) == 1 else "processes ") + ", ".join(map(str, sorted(ids)))

@@ -1,0 +1,41 @@
+"""The batch that a step sees: whole, or one device's share of it.
+
+A step is written once. Where the mesh axis `data` is mapped by hand (`training.sharding`), it sees
+the rows of one device, and what depends on all rows goes through here: so a step has exactly the
+collectives that are written, in float32, whatever dtype the networks compute in. Elsewhere the rows
+are the whole batch, and nothing here does anything.
+"""
+
+from typing import Any
+
+import jax
+
+AXIS = "data"
+
+
+def is_split() -> bool:
+    """Whether the code being traced sees one device's rows alone."""
+    return AXIS in jax.sharding.get_abstract_mesh().manual_axes
+
+
+def mean_over_shares(tree: Any) -> Any:
+    """Returns the mean over devices of what each computed from its equal share."""
+    return jax.lax.pmean(tree, AXIS) if is_split() else tree
+
+
+def gather_rows(x_Bx: jax.Array) -> jax.Array:
+    """Returns the whole batch's rows of an array whose leading axis is the batch's."""
+    return jax.lax.all_gather(x_Bx, AXIS, tiled=True) if is_split() else x_Bx
+
+
+def whole_size(size: int) -> int:
+    """Returns the size of the whole batch, given that of a share."""
+    return size * jax.lax.axis_size(AXIS) if is_split() else size
+
+
+def take_share(tree: Any, size: int) -> Any:
+    """Returns this device's `size` rows of each array of the whole batch."""
+    if not is_split():
+        return tree
+    start = jax.lax.axis_index(AXIS) * size
+    return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, size), tree)
