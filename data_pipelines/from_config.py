@@ -17,7 +17,10 @@ def make_data(config: ConfigDict) -> tuple[Dataset, Split]:
         UserError: unknown dataset or protocol, or a dataset that is not prepared.
     """
     dataset = make_dataset(
-        config.name, image_size=config.image_size, data_dir=config.data_dir or None
+        config.name,
+        image_size=config.image_size,
+        data_dir=config.data_dir or None,
+        cache=config.cache,
     )
     split = make_split(
         dataset.spec, config.protocol, seed=config.split_seed, num_heldout=config.num_heldout

@@ -14,8 +14,9 @@ from qlae.errors import UserError
 from qlae.training.checkpoint import list_steps
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
-# So may `data.data_dir`: another machine keeps the same data elsewhere.
 _RESUMABLE = ("log_every", "mesh", "profile", "eval")
+# Of `data`: another machine keeps the same images elsewhere.
+_RESUMABLE_DATA = ("data_dir", "cache")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -149,7 +150,8 @@ def get_versions() -> dict[str, str]:
 def _identity(config_dict: dict[str, Any]) -> dict[str, Any]:
     identity = {key: value for key, value in config_dict.items() if key not in _RESUMABLE}
     if "data" in identity:
-        identity["data"] = {k: v for k, v in identity["data"].items() if k != "data_dir"}
+        data = identity["data"].items()
+        identity["data"] = {key: value for key, value in data if key not in _RESUMABLE_DATA}
     return identity
 
 

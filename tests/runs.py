@@ -1,21 +1,29 @@
 """Starting the project's own entry points as a user would, in processes of their own."""
 
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tensorboardX.proto import event_pb2
 
 ROOT = Path(__file__).parents[1]
 TINY = "tests/configs/tiny.py"
 
 
 def start(
-    module: str, *arguments: str, devices: int = 1, prefix: Sequence[str] = ()
+    module: str,
+    *arguments: str,
+    devices: int = 1,
+    prefix: Sequence[str] = (),
+    root: Path = ROOT,
 ) -> subprocess.Popen:
     """Starts `python -m module arguments` in the project's root, on simulated devices.
 
-    `prefix` is a command that runs it, such as a shell that first sets limits.
+    `prefix` is a command that runs it, such as a shell that first sets limits; `root` may be a copy
+    of the project.
     """
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
@@ -23,7 +31,7 @@ def start(
     }
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
+        cwd=root,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -46,4 +54,24 @@ def train(workdir: Path, *overrides: str, config: str = TINY, **options) -> tupl
     """Trains the tiny config."""
     return run(
         "experiments.train", f"--config={config}", f"--workdir={workdir}", *overrides, **options
+    )
+
+
+def read_events(path: Path):
+    """Yields the values and steps of a TensorBoard file, whose records are length-prefixed."""
+    data = path.read_bytes()
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        event = event_pb2.Event.FromString(data[12 : 12 + length])
+        yield from ((value, event.step) for value in event.summary.value)
+        data = data[16 + length :]
+
+
+def load_scalars(workdir: Path, name: str) -> list[tuple[int, float]]:
+    """Returns what every start of a run logged under a name in training, by step."""
+    return sorted(
+        (step, value.simple_value)
+        for path in (workdir / "logs/train").glob("events*")
+        for value, step in read_events(path)
+        if value.tag == name
     )

@@ -81,6 +81,7 @@ def _make_config(
                 "name": dataset,
                 "image_size": 64,
                 "data_dir": "~/tensorflow_datasets",
+                "cache": "auto",  # or "none", "disk", "ram": where images are read from
                 "protocol": "heldout",
                 "split_seed": 0,
                 "order_seed": 0,

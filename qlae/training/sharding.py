@@ -117,7 +117,7 @@ def fetch_here(tree: Any) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     fetched = jax.device_get([_get_pieces(leaf) for leaf in leaves])
     whole = [pieces[0] if len(pieces) == 1 else np.concatenate(pieces) for pieces in fetched]
-    return structure.unflatten(whole)
+    return jax.tree.unflatten(structure, whole)
 
 
 def _get_pieces(array: jax.Array) -> list[jax.Array]:

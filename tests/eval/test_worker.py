@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import struct
 
 import numpy as np
 import pytest
 from PIL import Image
-from tensorboardX.proto import event_pb2
 
 from eval.encode import compute_psnr, make_encoder
 from eval.metrics.infomec import compute_infomec
@@ -53,7 +51,7 @@ def test_every_checkpoint_has_one_record_and_its_pictures(scored):
 def test_tensorboard_gets_the_same_scores_and_pictures(scored):
     logged: dict[str, list] = {}
     for path in (scored / "logs" / "eval").glob("events*"):
-        for value, step in read_events(path):
+        for value, step in runs.read_events(path):
             logged.setdefault(value.tag, []).append((step, value))
     records = load_records(scored)
     for name in ("infom", "psnr"):
@@ -63,16 +61,6 @@ def test_tensorboard_gets_the_same_scores_and_pictures(scored):
     for name in ("reconstructions", "traversals", "nmi"):
         assert len(logged[f"eval/heldout/{name}"]) == 4
         assert all(value.image.height > 50 for _, value in logged[f"eval/heldout/{name}"])
-
-
-def read_events(path):
-    """Yields the values and steps of a TensorBoard file, whose records are length-prefixed."""
-    data = path.read_bytes()
-    while data:
-        (length,) = struct.unpack("<Q", data[:8])
-        event = event_pb2.Event.FromString(data[12 : 12 + length])
-        yield from ((value, event.step) for value in event.summary.value)
-        data = data[16 + length :]
 
 
 def test_scores_are_infomec_of_the_held_out_indices(scored):

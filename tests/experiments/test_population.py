@@ -14,6 +14,7 @@ from experiments.wiring import make_wiring
 from qlae.errors import UserError
 from qlae.run_directory import RunDirectory
 from qlae.training.checkpoint import list_steps
+from qlae.training.population import choose_num_population
 from tests import runs
 from tests.experiments.test_train import final_params
 
@@ -99,3 +100,43 @@ def test_each_member_equals_its_lone_run_and_is_scored_as_one(tmp_path):
     assert runs.run("eval.worker", *arguments)[0] == 0
     for workdir in workdirs:
         assert [record.step for record in load_records(workdir)] == list_steps(workdir) == [10, 20]
+
+
+def test_a_member_that_diverges_ends_alone_and_stays_so(tmp_path):
+    """The other is the run that it would be; started again, neither is trained again."""
+    short = ("--config.num_steps=20", "--config.checkpoint_every=10", "--config.log_every=10")
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    population = (*short, "--config.population.learning_rate=(2e-3, 1e30)")
+    code, _, errors = runs.train(together, *population)
+    assert code == 1
+    bad, good = (RunDirectory(together / f"learning_rate_{rate}/seed_0") for rate in (1e30, 0.002))
+    assert "1 of 2 members have diverged" in errors.splitlines()[-1]
+    assert str(bad.path) in errors.splitlines()[-1]
+    assert "is nan at step" in bad.failure or "is inf at step" in bad.failure
+    assert good.failure is None
+    assert list_steps(good.path) == [10, 20]
+    assert list_steps(bad.path) == []
+    assert runs.train(alone, *short, "--config.optimizer.learning_rate=2e-3")[0] == 0
+    for a, b in zip(
+        jax.tree.leaves(final_params(alone)), jax.tree.leaves(final_params(good.path)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    code, output, errors = runs.train(together, *population)
+    assert code == 1
+    assert f"{good.path} is complete" in output
+    assert "1 of 2 members have diverged" in errors
+    assert list_steps(bad.path) == []
+
+
+def test_where_all_members_diverge_the_program_ends(tmp_path):
+    rates = "--config.population.learning_rate=(1e30, 2e30)"
+    code, _, errors = runs.train(tmp_path, rates, "--config.log_every=2")
+    assert code == 1
+    assert errors.splitlines()[-1] == "error: all 2 members have diverged"
+
+
+@pytest.mark.parametrize(
+    ("num_members", "num_devices", "rows"), [(1, 8, 1), (3, 8, 4), (7, 8, 8), (9, 8, 8), (2, 1, 1)]
+)
+def test_a_population_takes_a_row_a_member_or_all_devices(num_members, num_devices, rows):
+    assert choose_num_population(num_members, num_devices) == rows
