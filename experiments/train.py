@@ -33,8 +33,9 @@ from qlae.training.checkpoint import Checkpoints
 from qlae.training.loop import Schedule, train
 from qlae.training.population_checkpoints import PopulationCheckpoints
 from qlae.training.preemption import Preemption
-from qlae.training.sharding import fetch_here, put
+from qlae.training.sharding import put
 from qlae.training.state import TrainState
+from qlae.training.window import MetricWindow
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as `file.py:dataset`.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; local or gs://.")
@@ -63,7 +64,7 @@ def train_members(members: Sequence[Member]) -> int:
             get_metric(name)  # the evaluator's mistake to come, told before the first step
         wiring = make_wiring(config, members=[member.config for member in members])
         batches = make_batches(config, wiring)
-    roster = Roster(members, wiring.population)
+    roster = Roster(members)
     claim(roster)
     if roster.is_complete:
         for member in roster.training.values():
@@ -74,18 +75,20 @@ def train_members(members: Sequence[Member]) -> int:
     write_parameters(roster, wiring)
     checkpoints = make_checkpoints(roster, wiring)
     state, position = restore_or_init(roster, wiring, checkpoints)
-    first_step = int(fetch_here(state.step).ravel()[0])
+    first_step = int(jax.device_get(wiring.sharding.gather(state.step)).ravel()[0])
     batches.set_state(position["data"])
     hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
-    reporter = Reporter(roster.written_here, schedule.num_steps, first_step)
+    reporter = Reporter(members, schedule.num_steps, first_step)
 
     def take_step(state: TrainState, batch: dict) -> tuple[TrainState, Metrics]:
         return wiring.step(state, hyperparameters, batch)
 
-    def fail(place: int, reason: str) -> None:
-        member = roster.fail(place, reason)
+    def fail(member: int, reason: str) -> None:
+        if member in roster.failed:
+            return  # in an earlier start
         if isinstance(checkpoints, PopulationCheckpoints):
             checkpoints.drop(member)
+        roster.fail(member, reason)
 
     with Preemption().watch() as preemption:
         last_step = train(
@@ -94,7 +97,7 @@ def train_members(members: Sequence[Member]) -> int:
             map(wiring.sharding.put_batch, batches),
             profile_steps(take_step, config.profile.steps, members[0].directory.path / "profile"),
             schedule=schedule,
-            num_runs=len(roster.here),
+            window=MetricWindow(len(members), wiring.sharding.gather),
             checkpoints=checkpoints,
             get_position=lambda: {"data": batches.get_state(), "versions": get_versions()},
             report=reporter.report,
@@ -106,8 +109,6 @@ def train_members(members: Sequence[Member]) -> int:
     if last_step < schedule.num_steps:
         print(f"stopped at step {last_step:,}; the same command resumes")
         return 143
-    with distributed.together():  # the other processes' members have then all ended, too
-        pass
     roster.check()
     return 0
 
@@ -147,7 +148,7 @@ def write_parameters(roster: Roster, wiring: Wiring) -> None:
     """Writes the table of parameters, one row an array, beside each config."""
     params = wiring.program.abstract_params
     table = parameter_overview.get_parameter_overview(params, include_stats=False)
-    for member in roster.written_here.values():
+    for member in roster.members if jax.process_index() == 0 else ():
         (member.directory.path / "parameters.txt").write_text(table + "\n")
 
 

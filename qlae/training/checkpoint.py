@@ -1,8 +1,7 @@
 """Checkpoints by Orbax: parameters apart from the rest, so that evaluation reads them alone."""
 
 import contextlib
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -43,34 +42,14 @@ def load_params(workdir: epath.PathLike, step: int, abstract_params: Params) -> 
     return _load(path, {"params": abstract_params})["params"]
 
 
-def load_position(workdir: epath.PathLike, step: int) -> dict[str, Any]:
-    """Reads what `Checkpoints.save` was given beside the state; `UserError` if damaged."""
-    return _load(epath.Path(workdir) / _DIRECTORY / str(step), {"position": None})["position"]
-
-
 class Checkpoints:
-    """The checkpoints of a run that is training: saved asynchronously, restored exactly.
+    """The checkpoints of a run that is training: saved asynchronously, restored exactly."""
 
-    Args:
-        workdir: the run directory.
-        processes: that hold the run's arrays and save together; None stands for all.
-
-    """
-
-    def __init__(self, workdir: epath.PathLike, processes: Sequence[int] | None = None):
+    def __init__(self, workdir: epath.PathLike):
         self._workdir = epath.Path(workdir)
-        self._context = ocp.Context()
-        if processes is not None:
-            self._context = ocp.Context(
-                multiprocessing_options=ocp.options.MultiprocessingOptions(
-                    primary_host=min(processes),
-                    active_processes=set(processes),
-                    barrier_sync_key_prefix=hashlib.sha256(str(workdir).encode()).hexdigest(),
-                )
-            )
         try:
             self._checkpointer = ocp.training.Checkpointer(
-                self._workdir / _DIRECTORY, cleanup_tmp_directories=True, context=self._context
+                self._workdir / _DIRECTORY, cleanup_tmp_directories=True
             )
         except OSError as error:
             raise UserError(f"cannot write to {workdir}: {error.strerror or error}") from error
@@ -109,8 +88,7 @@ class Checkpoints:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), initial_state
         )
         target = {"params": abstract.params, "training": _training(abstract), "position": None}
-        with self._context:
-            parts = _load(path, target)
+        parts = _load(path, target)
         state = TrainState(params=parts["params"], **parts["training"])
         return state, parts["position"]
 

@@ -36,7 +36,7 @@ def train(
     take_step: TakeStep,
     *,
     schedule: Schedule,
-    num_runs: int,
+    window: MetricWindow,
     checkpoints: Checkpoints | PopulationCheckpoints,
     get_position: Callable[[], dict[str, Any]],
     report: Report,
@@ -54,19 +54,18 @@ def train(
         batches: global device batches, endless.
         take_step: (state, batch) -> (state, metrics), dispatched without waiting.
         schedule: when to report, save and end.
-        num_runs: how many runs of the state are trained here.
+        window: where metrics wait to be reported, empty.
         checkpoints: where to save.
         get_position: JSON to save beside the state.
         report: receives a step and the mean metrics up to it, (R,) by run.
-        fail: receives the place of a run that diverged, and why, before anything after that is
-            saved; raises where nothing is left to train.
+        fail: receives which run diverged, and why, before anything after that is saved; raises
+            where nothing is left to train.
         preemption: whether the run was asked to stop.
 
     Raises:
         TrainingFailed: by `fail`.
         UserError: a checkpoint could not be written.
     """
-    window = MetricWindow(num_runs)
     while step < schedule.num_steps:
         state, metrics = take_step(state, next(batches))
         step += 1

@@ -1,12 +1,12 @@
 """Many runs in one program: a leading axis of slots over the mesh's `population`."""
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from qlae.batch import AXIS
@@ -35,19 +35,6 @@ class Population:
         """The size of the leading axis."""
         return self.slots_per_row * self.sharding.mesh.shape["population"]
 
-    @property
-    def members_here(self) -> list[int]:
-        """Members that devices of this process train, ascending."""
-        return [m for m in range(self.num_members) if jax.process_index() in self.get_processes(m)]
-
-    def get_processes(self, member: int) -> list[int]:
-        """Returns the processes that train a member, ascending; the first writes its files."""
-        return sorted({device.process_index for device in self._get_row(member)})
-
-    def get_sharding(self, member: int) -> NamedSharding:
-        """Returns how one member's arrays lie where it is trained: whole on each device."""
-        return NamedSharding(Mesh(self._get_row(member), (AXIS,)), P())
-
     def stack(self, trees: Sequence[Any]) -> Any:
         """Returns one tree of numpy arrays (slots, ...), given one tree of scalars a member."""
         padded = [*trees, *[trees[-1]] * (self.num_slots - len(trees))]
@@ -71,38 +58,24 @@ class Population:
 
         return self._map(local_step, P("population"), P("population"), P(AXIS))
 
-    def take(self, stacked: Any, member: int) -> Any:
-        """Returns one member's tree, on its own devices; call it where it is trained."""
-        sharding, slot = self.get_sharding(member), member % self.slots_per_row
+    @functools.cached_property
+    def take(self) -> Callable[[Any, int], Any]:
+        """Function from (stacked tree, member) to its tree, whole on every device."""
+        return jax.jit(
+            lambda stacked, slot: jax.tree.map(lambda leaf: leaf[slot], stacked),
+            out_shardings=self.sharding.replicated,
+        )
 
-        def take_leaf(leaf: jax.Array) -> jax.Array:
-            pieces = [
-                shard.data[slot]
-                for shard in leaf.addressable_shards
-                if shard.device in sharding.device_set
-            ]
-            return jax.make_array_from_single_device_arrays(leaf.shape[1:], sharding, pieces)
-
-        return jax.tree.map(take_leaf, stacked)
-
-    def replace(self, stacked: Any, trees: Mapping[int, Any]) -> Any:
-        """Returns the stacked tree with the slots of these members, which are trained here, new."""
-        members = list(trees)
-
-        def replace_leaf(leaf: jax.Array, *new: jax.Array) -> jax.Array:
-            pieces = {shard.device: shard.data for shard in leaf.addressable_shards}
-            for member, array in zip(members, new, strict=True):
-                for shard in array.addressable_shards:
-                    slot = member % self.slots_per_row
-                    pieces[shard.device] = pieces[shard.device].at[slot].set(shard.data)
-            return jax.make_array_from_single_device_arrays(
-                leaf.shape, leaf.sharding, list(pieces.values())
-            )
-
-        return jax.tree.map(replace_leaf, stacked, *trees.values())
-
-    def _get_row(self, member: int) -> np.ndarray:
-        return self.sharding.mesh.devices[member // self.slots_per_row]
+    @functools.cached_property
+    def replace(self) -> Callable[[Any, int, Any], Any]:
+        """Function from (stacked tree, member, its tree) to the stacked tree with that new."""
+        return jax.jit(
+            lambda stacked, slot, new: jax.tree.map(
+                lambda leaf, value: leaf.at[slot].set(value), stacked, new
+            ),
+            donate_argnums=0,
+            out_shardings=self.sharding.members,
+        )
 
     def _map(self, function: Callable[..., Any], *in_specs: P) -> Callable[..., Any]:
         return jax.shard_map(

@@ -72,6 +72,17 @@ class Sharding:
                 f"'data'; use a multiple of it, such as {near}"
             )
 
+    def gather(self, tree: Any) -> Any:
+        """Returns the tree so that every process can read it whole; all must call it alike."""
+        leaves = jax.tree.leaves(tree)
+        if all(leaf.is_fully_addressable or leaf.is_fully_replicated for leaf in leaves):
+            return tree
+        return self._replicate(tree)
+
+    @functools.cached_property
+    def _replicate(self) -> Callable[[Any], Any]:
+        return jax.jit(lambda tree: tree, out_shardings=self.replicated)
+
     def put_batch(self, share: dict[str, np.ndarray]) -> dict[str, jax.Array]:
         """Returns the global batch of which this process holds `share` (`process_share`)."""
         return {
@@ -110,21 +121,6 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
         return jax.make_array_from_callback(array.shape, sharding, array.__getitem__)
 
     return jax.tree.map(put_leaf, tree)
-
-
-def fetch_here(tree: Any) -> Any:
-    """Returns numpy arrays: whole, or of a split leading axis what this process holds, in order."""
-    leaves, structure = jax.tree.flatten(tree)
-    fetched = jax.device_get([_get_pieces(leaf) for leaf in leaves])
-    whole = [pieces[0] if len(pieces) == 1 else np.concatenate(pieces) for pieces in fetched]
-    return jax.tree.unflatten(structure, whole)
-
-
-def _get_pieces(array: jax.Array) -> list[jax.Array]:
-    if array.is_fully_addressable or array.is_fully_replicated:
-        return [array]
-    by_start = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
-    return [by_start[start] for start in sorted(by_start)]
 
 
 def make_sharding(

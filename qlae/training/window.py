@@ -1,9 +1,12 @@
 """Metrics of the steps since the last report, fetched without stalling the device."""
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import numpy as np
 
 from qlae.objectives.player import Metrics
-from qlae.training.sharding import fetch_here
 
 Means = dict[str, np.ndarray]
 
@@ -12,11 +15,12 @@ class MetricWindow:
     """Collects each step's metrics on the device; averages them on the host when asked.
 
     Args:
-        num_runs: how many runs are trained here, R: one, or a population's share of this process.
+        num_runs: how many runs are trained, R: one, or a population's members.
+        gather: what makes metrics of other processes' devices readable here.
     """
 
-    def __init__(self, num_runs: int = 1) -> None:
-        self._num_runs = num_runs
+    def __init__(self, num_runs: int = 1, gather: Callable[[Any], Any] = lambda x: x) -> None:
+        self._num_runs, self._gather = num_runs, gather
         self._steps: list[tuple[int, Metrics]] = []
         self._diverged: dict[int, str] = {}
 
@@ -39,7 +43,7 @@ class MetricWindow:
         kept = [] if newest else self._steps[-1:]
         fetched = self._steps[: len(self._steps) - len(kept)]
         self._steps = kept
-        values = fetch_here([metrics for _, metrics in fetched])
+        values = jax.device_get(self._gather([metrics for _, metrics in fetched]))
         # A population's slots beyond its last member come last, and are nobody's.
         rows = [
             {name: np.atleast_1d(value)[: self._num_runs] for name, value in metrics.items()}
