@@ -1,6 +1,7 @@
 """Many runs from one table: arms x datasets x seeds x overrides, each in a directory of its own.
 
     python -m experiments.sweeps --root=runs/paper --arms=qlae,ae --datasets=shapes3d
+    python -m experiments.sweeps --root=runs/paper --table=experiments/configs/paper_table.py
     python -m experiments.sweeps --root=runs/quick \\
         --config=experiments/configs/quickstart.py:{arm} --seeds=0-2
 
@@ -19,15 +20,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from etils import epath
+from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError as DataError
 from experiments.cli import load_config
 from experiments.configs.arms import ARMS
-from experiments.configs.base import DATASETS
 from qlae.errors import UserError, make_unknown_name_error
 from qlae.run_directory import RunDirectory
 
-_PAPER = "experiments/configs/{arm}.py:{dataset}"
+_PAPER = "experiments/configs/paper_table.py"
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,26 @@ class Run:
         return "failed" if directory.failure else "interrupted"
 
 
+def load_table(path: str) -> ConfigDict:
+    """Returns a table of runs, such as `experiments/configs/paper_table.py`.
+
+    Raises:
+        UserError: no such file, or it is a config of another kind.
+    """
+    table = load_config(path)
+    for key in ("config", "arms", "datasets", "seeds"):
+        if key not in table:
+            raise UserError(f"{path} is no table of runs: it lacks {key!r}; see paper_table.py")
+    return table
+
+
 def main() -> int:
     """Runs what is left of a sweep; returns 1 if a run failed, 2 for a user's mistake."""
     arguments = parse_arguments()
     try:
+        for name, value in load_table(arguments.table).items():
+            if getattr(arguments, name) is None:
+                setattr(arguments, name, value)
         sweep = list(make_runs(arguments))
         for config in {run.config for run in sweep}:
             load_config(config)
@@ -124,10 +141,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--root", required=True, help="directory of all runs; local or gs://")
-    add("--config", default=_PAPER, help="config, with {arm} and {dataset} (%(default)s)")
-    add("--arms", type=_words, default=list(ARMS), help="rows, by comma")
-    add("--datasets", type=_words, default=list(DATASETS), help="columns, by comma")
-    add("--seeds", type=_seeds, default=[0], help="such as 0,1,2 or 0-6")
+    add("--table", default=_PAPER, help="file that says what is not given here (%(default)s)")
+    add("--config", help="config, with {arm} and {dataset}")
+    add("--arms", type=_words, help="rows, by comma")
+    add("--datasets", type=_words, help="columns, by comma")
+    add("--seeds", type=_seeds, help="such as 0,1,2 or 0-6")
     add("--overrides", nargs="*", help="variants, each KEY=VALUE[;KEY=VALUE]")
     add("--launcher", help="a command that is given --name, --config and --workdir")
     add("--dry_run", action="store_true", help="list the runs and what became of them")

@@ -13,11 +13,10 @@ from data_pipelines.datasets import Dataset, RenderedDataset
 from data_pipelines.from_config import make_data, make_prepare
 from data_pipelines.pipeline import Emit
 from data_pipelines.splits import Split
-from qlae.errors import UserError
 from qlae.objectives.player import Metrics
 from qlae.program import Program, make_hyperparameters, make_program
-from qlae.training.population import Population, choose_num_population
-from qlae.training.sharding import Sharding, make_sharding
+from qlae.training.population import Population
+from qlae.training.sharding import Sharding, choose_mesh, make_sharding
 from qlae.training.state import Hyperparameters, TrainState
 
 
@@ -86,7 +85,9 @@ def make_wiring(
     Raises:
         UserError: the config names something that does not exist, or does not fit the devices.
     """
-    sharding = _make_sharding(config, devices, num_members=max(len(members), 1))
+    num_devices = jax.device_count() if devices is None else len(devices)
+    shape = choose_config_mesh(config, num_devices, len(members))
+    sharding = make_sharding(shape, devices)
     population = Population(sharding, len(members)) if len(members) > 1 else None
     dataset, split = make_data(config.data)
     program = make_program(
@@ -123,17 +124,12 @@ def make_wiring(
     )
 
 
-def _make_sharding(
-    config: ConfigDict, devices: Sequence[jax.Device] | None, num_members: int
-) -> Sharding:
-    num_population = config.mesh.population
-    if num_population > 1 and num_members == 1:
-        raise UserError(
-            f"config.mesh.population={num_population}, but this is one run; leave it at -1"
-        )
-    if num_population == -1:
-        count = jax.device_count() if devices is None else len(devices)
-        num_population = choose_num_population(num_members, count // max(config.mesh.data, 1))
-    sharding = make_sharding(config.mesh.data, num_population, devices)
-    sharding.check_batch(config.batch_size)
-    return sharding
+def choose_config_mesh(config: ConfigDict, num_devices: int, num_members: int) -> tuple[int, int]:
+    """Returns the shape of a config's mesh; raises `UserError` if it cannot be (`choose_mesh`)."""
+    return choose_mesh(
+        num_devices,
+        config.batch_size,
+        num_members=max(num_members, 1),
+        num_population=config.mesh.population,
+        num_data=config.mesh.data,
+    )

@@ -1,6 +1,5 @@
 """What can be wrong before anything is made: names, places, files, configs, batches, commits."""
 
-import math
 import pathlib
 import re
 import shutil
@@ -9,8 +8,11 @@ import subprocess
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from experiments.cli import UserError as ConfigError
 from experiments.cli import check_config_flags
 from experiments.members import RunDirectory, make_members
+from experiments.sweeps import load_table as experiments_load_table
+from experiments.wiring import choose_config_mesh
 from tpu_scripts.errors import UserError, make_unknown_name_error
 from tpu_scripts.topologies import Topology
 
@@ -103,6 +105,14 @@ def load_config(root: pathlib.Path, config: str, overrides: tuple[str, ...]) -> 
         raise UserError(f"--config={config} does not load: {line}") from error
 
 
+def load_table(path: str) -> ConfigDict:
+    """Reads a table of runs; raises `UserError` where there is none."""
+    try:
+        return experiments_load_table(path)
+    except ConfigError as error:
+        raise UserError(str(error)) from error
+
+
 def check_data(config: ConfigDict) -> None:
     """Raises `UserError` for a dataset on a local disk, which a machine made for the run lacks."""
     name, data_dir = config.data.name, str(config.data.data_dir)
@@ -116,26 +126,12 @@ def check_data(config: ConfigDict) -> None:
 
 def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
     """Raises `UserError` when mesh and global batch do not divide over the devices."""
-    chips, batch_size, mesh = topology.chips * slices, config.batch_size, config.mesh
-    members = int(mesh.population)
-    if members == -1:  # as training chooses it
-        num_runs = len(make_members(config, RunDirectory("unused")))
-        members = math.gcd(num_runs, chips) if num_runs > 1 else 1
-    share = mesh.data if mesh.data != -1 else max(1, chips // members)
-    if share * members != chips:
-        raise UserError(
-            f"a mesh of {members} x {share} (population x data) is not the {chips} chips of "
-            f"{slices} x {topology.name}: change config.mesh or the topology"
-        )
-    if batch_size < 1:
-        raise UserError(f"--config.batch_size={batch_size}: it must be at least 1")
-    if batch_size % share:
-        fitting = max(n for n in range(1, share) if batch_size % n == 0 and share % n == 0)
-        raise UserError(
-            f"global batch {batch_size} does not divide over {share} chips ({slices} x "
-            f"{topology.name}): set --config.batch_size to a multiple of {share}, take {fitting} "
-            "chips, or train a population"
-        )
+    try:
+        num_members = len(make_members(config, RunDirectory("unused")))
+        choose_config_mesh(config, topology.chips * slices, num_members)
+    except ConfigError as error:
+        where = f"{slices} x {topology.name}" if slices > 1 else topology.name
+        raise UserError(f"{where}: {error}") from error
 
 
 def resolve_commit(root: pathlib.Path, commit: str, allow_dirty: bool) -> str:

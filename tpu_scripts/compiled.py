@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import importlib.util
-import math
 import os
 import pathlib
 import re
@@ -18,6 +17,7 @@ from ml_collections import ConfigDict
 from experiments import cli as experiments_cli
 from experiments.members import RunDirectory, make_members
 from experiments.wiring import Wiring, make_wiring
+from tpu_scripts import checks
 from tpu_scripts.collectives import Collective, count_loops, parse_collectives
 from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.topologies import Topology
@@ -103,8 +103,8 @@ def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> Com
       DoesNotFitError: the compiler found no way to fit it into the HBM.
     """
     chips, start = topology.chips * slices, time.monotonic()
+    checks.check_batch(config, topology, slices)
     members = _make_member_configs(config)
-    _check_batch(config, len(members), chips, topology.name)
     wiring = _wire(config, make_devices(topology, slices), members)
     arguments = wiring.abstract_step_arguments(config.batch_size)
     lowered = wiring.step.lower(*arguments)  # type: ignore[attr-defined]
@@ -180,21 +180,6 @@ def _make_member_configs(config: ConfigDict) -> list[ConfigDict]:
         return [member.config for member in make_members(config, RunDirectory("."))]
     except experiments_cli.UserError as error:
         raise UserError(str(error)) from error
-
-
-def _check_batch(config: ConfigDict, members: int, chips: int, name: str) -> None:
-    if config.batch_size < 1:
-        raise UserError(f"--config.batch_size={config.batch_size}: it must be at least 1")
-    population = config.mesh.population
-    if population < 1:
-        population = math.gcd(members, chips)
-    share = config.mesh.data if config.mesh.data > 0 else chips // population
-    if share and config.batch_size % share:
-        near = max(config.batch_size // share, 1) * share
-        raise UserError(
-            f"global batch {config.batch_size} does not divide over {share} of the {chips} chips "
-            f"({name}): set --config.batch_size={near}, or take fewer chips"
-        )
 
 
 def _wire(

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from tpu_scripts import checks, cli
 from tpu_scripts.errors import UserError
 from tpu_scripts.job import make_evaluate_job
+from tpu_scripts.launch_plan import make_plan
 from tpu_scripts.machines import VirtualMachine, make_evaluator
-from tpu_scripts.plan import make_plan
 from tpu_scripts.supervise import Launch, format_launch, run_launch, run_main
 
 

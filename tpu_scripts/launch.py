@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from tpu_scripts import checks, cli
 from tpu_scripts.errors import UserError
 from tpu_scripts.job import Job, make_evaluate_job, make_train_job
+from tpu_scripts.launch_plan import Plan, make_plan
 from tpu_scripts.machines import Place, QueuedResource, VirtualMachine, make_evaluator
-from tpu_scripts.plan import Plan, make_plan
 from tpu_scripts.supervise import Launch, format_launch, run_launch, run_main
 from tpu_scripts.topologies import Topology, get_topology
 from tpu_scripts.xpk import Cluster, XpkPlan, make_xpk_plan

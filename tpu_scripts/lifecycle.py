@@ -14,8 +14,8 @@ from collections.abc import Callable
 from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.faults import RETRIED, Backoff, Fault, classify, make_final_error
 from tpu_scripts.job import EXIT_MARK
+from tpu_scripts.launch_plan import Plan
 from tpu_scripts.machines import Observed, State
-from tpu_scripts.plan import Plan
 from tpu_scripts.shell import Command, Result, Shell, quote
 
 Say = Callable[[str], None]

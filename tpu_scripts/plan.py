@@ -1,79 +1,249 @@
-"""A launch as pure data: which commands run in which phase, to be printed, tested or executed."""
+"""How long a table of runs takes on a TPU slice, each cell's seeds trained as one population.
+
+  python -m tpu_scripts.plan --topology=v5e:16x16 experiments/configs/paper_table.py
+
+Each population gets chips of its own and splits its members over them. Step times are rooflines of
+the programs in results/aot.json, compiled for one chip; --compute_dtype=bfloat16 takes those of the
+other dtype, --steps=N another number of steps than the configs'.
+"""
 
 import dataclasses
+import itertools
+import pathlib
+import sys
+from collections.abc import Sequence
 
-from tpu_scripts.job import INSTALL, SOURCE_ARCHIVE, Job
-from tpu_scripts.machines import Machine
-from tpu_scripts.shell import Command, quote
+from ml_collections import ConfigDict
 
-Phase = tuple[str, tuple[Command, ...]]  # What for, and the commands.
+from tpu_scripts import checks, cli
+from tpu_scripts.aot_report import make_roofline
+from tpu_scripts.aot_table import RESULTS, load_steps
+from tpu_scripts.compiled import CompiledStep
+from tpu_scripts.errors import UserError
+from tpu_scripts.roofline import ASSUMPTIONS
+from tpu_scripts.supervise import run_main
+from tpu_scripts.topologies import Topology, get_topology
+
+_ASSUMED = (
+    "a chip trains its members one after the other, each as the program compiled for one chip",
+    "an arm without a compiled program of its own takes that of one with the same networks; "
+    "the datasets differ in their latents alone",
+    "compiling, checkpoints, evaluation and restarts are not counted",
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """Every command of one job on one machine."""
+class Population:
+    """The seeds of one cell of the table, trained as one program.
 
-    machine: Machine
-    job: Job
-    describe: Command  # First to see that the name is free, then to watch the state.
-    create: Command
-    probe: dict[str, Command]  # By worker: succeeds once the worker answers.
-    copy: Command
-    install: Command
-    start: Command
-    verify: dict[str, Command]  # By worker: succeeds once the job runs there.
-    follow: Command
-    report: Command
-    halt: Command
-    delete: Command
+    Attributes:
+      arm: row of the table.
+      dataset: column of the table.
+      members: how many seeds.
+      num_steps: of each.
+      step: one member's, compiled for one chip.
+    """
+
+    arm: str
+    dataset: str
+    members: int
+    num_steps: int
+    step: CompiledStep
+
+    def members_per_chip(self, chips: int) -> int:
+        """The most that any of its chips trains."""
+        return -(-self.members // chips)
+
+    def hours(self, chips: int) -> float:
+        """From first step to last."""
+        seconds = make_roofline(self.step).step * self.num_steps
+        return self.members_per_chip(chips) * seconds / 3600
+
+    def peak_bytes(self, chips: int) -> int:
+        """HBM of a chip: every member's state, and what one step needs."""
+        memory = self.step.memory
+        return memory.peak + (self.members_per_chip(chips) - 1) * memory.arguments
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """A population and its chips."""
+
+    population: Population
+    chips: int
 
     @property
-    def name(self) -> str:
-        """The machine's name."""
-        return self.machine.name
-
-    def phases(self, keep: bool) -> list[Phase]:
-        """The commands in order, under what they are for."""
-        workers = f"all workers ({len(self.probe)})"
-        phases: list[Phase] = [
-            (f"{self.name}: the name must be free", (self.describe,)),
-            ("create, again after SUSPENDED, FAILED or lack of capacity", (self.create,)),
-            ("wait until it is active", (self.describe,)),
-            (f"wait until {workers} answer", tuple(self.probe.values())),
-            ("copy the source, install from the lock", (self.copy, self.install)),
-            (f"start {self.job.name}", (self.start,)),
-            (f"wait until {workers} run it", tuple(self.verify.values())),
-            ("follow the log", (self.follow,)),
-        ]
-        if not keep:
-            phases.append(("delete, whatever happened", (self.delete,)))
-        return phases
+    def hours(self) -> float:
+        """Of the population on these chips."""
+        return self.population.hours(self.chips)
 
 
-def make_plan(machine: Machine, job: Job, archive: str) -> Plan:
-    """Lays out the life of `job` on `machine`; `archive` is the packed source on this computer."""
-    workers = machine.worker_ids
-    return Plan(
-        machine=machine,
-        job=job,
-        describe=machine.describe(),
-        create=machine.create(),
-        probe={worker: machine.ssh("true", worker) for worker in workers},
-        copy=machine.copy(archive, SOURCE_ARCHIVE),
-        install=machine.ssh(INSTALL),
-        start=machine.ssh(job.start),
-        verify={worker: machine.ssh(job.is_started, worker) for worker in workers},
-        follow=machine.ssh(job.follow, workers[0]),
-        report=machine.ssh(job.report),
-        halt=machine.ssh(job.halt),
-        delete=machine.delete(),
+def make_plan(populations: Sequence[Population], topology: Topology) -> list[list[Share]]:
+    """Returns waves of populations that train side by side, one wave after the other.
+
+    Raises:
+      UserError: one member alone does not fit a chip.
+    """
+    hbm = topology.generation.hbm_gib * 2**30
+    shares = [Share(one, _find_fewest_chips(one, hbm)) for one in populations]
+    if sum(share.chips for share in shares) <= topology.chips:
+        return [_spread(shares, topology.chips)]
+    waves: list[list[Share]] = [[]]
+    for share in sorted(shares, key=lambda share: -share.hours):
+        if sum(other.chips for other in waves[-1]) + share.chips > topology.chips:
+            waves.append([])
+        waves[-1].append(share)
+    return [_spread(wave, topology.chips) for wave in waves]
+
+
+def _find_fewest_chips(population: Population, hbm: int) -> int:
+    for chips in _sizes(population):
+        if population.peak_bytes(chips) <= hbm:
+            return chips
+    raise UserError(
+        f"a member of {population.arm} needs {population.peak_bytes(population.members):,} bytes "
+        f"of HBM, and a chip has {hbm:,}: take another generation"
     )
 
 
-def format_phases(phases: list[Phase]) -> str:
-    """A shell script: comments say what for, every other line is a command."""
-    return "\n\n".join(
-        "\n".join([f"# {title}", *(quote(command) for command in commands)])
-        for title, commands in phases
-        if commands
+def _sizes(population: Population) -> list[int]:
+    """Numbers of chips that divide a slice: powers of two, up to a chip a member."""
+    return list(
+        itertools.takewhile(
+            lambda chips: chips < 2 * population.members, (2**power for power in range(20))
+        )
     )
+
+
+def _spread(shares: Sequence[Share], chips: int) -> list[Share]:
+    """Gives spare chips to whichever population would end last, until that is no help."""
+    shares = list(shares)
+    while True:
+        last = max(range(len(shares)), key=lambda index: shares[index].hours)
+        share = shares[last]
+        more = 2 * share.chips
+        spare = chips - sum(other.chips for other in shares)
+        if more not in _sizes(share.population) or spare < share.chips:
+            return shares
+        shares[last] = Share(share.population, more)
+
+
+def make_populations(
+    table: ConfigDict,
+    root: pathlib.Path,
+    steps: dict[str, CompiledStep],
+    generation: str,
+    compute_dtype: str,
+    num_steps: int | None,
+) -> list[Population]:
+    """Returns the cells of a table.
+
+    Raises:
+      UserError: an arm like which nothing was compiled, or a config that cannot be read.
+    """
+    compiled = {
+        _get_networks(_load(root, table, step.arm, step.dataset)): step
+        for step in steps.values()
+        if step.topology == f"{generation}:1x1" and step.compute_dtype == compute_dtype
+    }
+    own = {step.arm: step for step in compiled.values()}
+    populations = []
+    for arm, dataset in itertools.product(table.arms, table.datasets):
+        config = _load(root, table, arm, dataset)
+        step = own.get(arm) or compiled.get(_get_networks(config))
+        if step is None:
+            raise UserError(
+                f"no program like {arm}'s has been compiled for {generation}:1x1 in "
+                f"{compute_dtype}: run python -m tpu_scripts.aot_compile --table"
+            )
+        members = len(table.seeds)
+        populations.append(Population(arm, dataset, members, num_steps or config.num_steps, step))
+    return populations
+
+
+def _load(root: pathlib.Path, table: ConfigDict, arm: str, dataset: str) -> ConfigDict:
+    return checks.load_config(root, table.config.format(arm=arm, dataset=dataset), ())
+
+
+def _get_networks(config: ConfigDict) -> tuple:
+    """What decides the time of a step: its networks, its batch, one player or two."""
+    model = config.model
+    networks = (str(model.encoder.to_dict()), str(model.decoder.to_dict()))
+    return (*networks, config.batch_size, "generator_every" in config.objective)
+
+
+def format_plan(waves: Sequence[Sequence[Share]], topology: Topology) -> str:
+    """Returns the table of the plan, its sum, and what it assumes."""
+    columns = ("arm", "populations", "chips each", "members a chip", "step, ms", "HBM, GiB")
+    rows = [(*columns, "hours", "program of")]
+    for wave in waves:
+        for (arm, chips), group in itertools.groupby(
+            sorted(wave, key=lambda share: (share.population.arm, share.chips)),
+            key=lambda share: (share.population.arm, share.chips),
+        ):
+            shares = list(group)
+            one = shares[0].population
+            rows.append(
+                (
+                    *(arm, str(len(shares)), str(chips), str(one.members_per_chip(chips))),
+                    f"{make_roofline(one.step).step * 1e3:.3g}",
+                    f"{one.peak_bytes(chips) / 2**30:.2f}",
+                    f"{max(share.hours for share in shares):.2f}",
+                    one.step.arm,
+                )
+            )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    shares = [share for wave in waves for share in wave]
+    runs = sum(share.population.members for share in shares)
+    most = max(sum(share.chips for share in wave) for wave in waves)
+    hours = sum(max(share.hours for share in wave) for wave in waves)
+    used = sum(share.chips * share.hours for share in shares)
+    after = f" in {len(waves)} waves" if len(waves) > 1 else ""
+    lines += [
+        "",
+        f"{runs} runs in {len(shares)} populations on {topology.name}: {hours:.2f} hours{after}, "
+        f"{most} of {topology.chips} chips, {used:,.0f} chip-hours of work",
+        "",
+        "assumed",
+        *(f"  - {line}" for line in (*_ASSUMED, *ASSUMPTIONS)),
+    ]
+    return "\n".join(lines)
+
+
+def make_parser() -> cli.Parser:
+    """The flags."""
+    parser = cli.Parser(description=__doc__ or "")
+    add = parser.add_argument
+    add("table", help="a table of runs, such as experiments/configs/paper_table.py")
+    add("--topology", required=True, help="v5e:16x16, or its accelerator type v5litepod-256")
+    add("--compute_dtype", default="float32", choices=("float32", "bfloat16"))
+    add("--steps", type=cli.count, help="steps of a run; by default those of its config")
+    return parser
+
+
+def run(arguments: Sequence[str], root: pathlib.Path) -> None:
+    """Prints the plan.
+
+    Raises:
+      UserError: a mistake in the flags or the table, or a program that has not been compiled.
+    """
+    options = make_parser().parse_args(arguments)
+    topology = get_topology(options.topology)
+    table = checks.load_table(options.table)
+    steps = load_steps(RESULTS / "aot.json")
+    generation = topology.generation.name
+    populations = make_populations(
+        table, root, steps, generation, options.compute_dtype, options.steps
+    )
+    print(format_plan(make_plan(populations, topology), topology))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_main(lambda: run(given, pathlib.Path.cwd()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.faults import make_final_error
+from tpu_scripts.launch_plan import Plan, format_phases
 from tpu_scripts.lifecycle import Lifecycle, Patience, Say
-from tpu_scripts.plan import Plan, format_phases
 from tpu_scripts.shell import Command, Shell, Stopped, quote
 from tpu_scripts.xpk import Workload, XpkPlan
 

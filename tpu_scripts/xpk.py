@@ -12,8 +12,8 @@ import time
 from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.faults import Backoff, Fault, classify, make_final_error
 from tpu_scripts.job import Job
+from tpu_scripts.launch_plan import Phase
 from tpu_scripts.lifecycle import Patience, Say
-from tpu_scripts.plan import Phase
 from tpu_scripts.shell import Command, Shell, Stopped, quote
 from tpu_scripts.topologies import Topology
 

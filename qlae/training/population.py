@@ -85,13 +85,3 @@ class Population:
             out_specs=P("population"),
             check_vma=False,
         )
-
-
-def choose_num_population(num_members: int, num_devices: int) -> int:
-    """Returns how many rows serve a population best: one member a row, or as many as there are.
-
-    It is the smallest divisor of the number of devices that is at least the number of members.
-    """
-    return next(
-        (rows for rows in range(num_members, num_devices) if num_devices % rows == 0), num_devices
-    )

@@ -63,15 +63,6 @@ class Sharding:
             )
         return start // size, self.num_data // size
 
-    def check_batch(self, batch_size: int) -> None:
-        """Checks that a global batch splits evenly; raises `UserError` naming one that does."""
-        if batch_size % self.num_data:
-            near = max(batch_size // self.num_data, 1) * self.num_data
-            raise UserError(
-                f"config.batch_size={batch_size} does not divide by {self.num_data} devices along "
-                f"'data'; use a multiple of it, such as {near}"
-            )
-
     def gather(self, tree: Any) -> Any:
         """Returns the tree so that every process can read it whole; all must call it alike."""
         leaves = jax.tree.leaves(tree)
@@ -123,41 +114,77 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(put_leaf, tree)
 
 
-def make_sharding(
+def choose_mesh(
+    num_devices: int,
+    batch_size: int,
+    *,
+    num_members: int = 1,
+    num_population: int = -1,
     num_data: int = -1,
-    num_population: int = 1,
-    devices: Sequence[jax.Device] | None = None,
-) -> Sharding:
-    """Returns the sharding over all devices of all processes, or over the given ones.
+) -> tuple[int, int]:
+    """Returns how many devices lie along `population` and along `data`.
 
     Args:
-        num_data: devices along `data`; -1 takes all that the population leaves.
-        num_population: devices along `population`.
-        devices: what the mesh is made of; None takes all.
+        num_devices: in all.
+        batch_size: of the global batch, which the devices along `data` share evenly.
+        num_members: of the population; 1 for a lone run.
+        num_population: -1 takes a row of devices for each member, or for as many as there can be.
+        num_data: -1 takes all that the population leaves.
 
     Raises:
-        UserError: the mesh is not the devices.
+        UserError: these numbers do not go together.
     """
-    devices = list(devices or jax.devices())
-    if num_population < 1 or (num_data < 1 and num_data != -1):
+    if any(count < 1 and count != -1 for count in (num_population, num_data)):
         raise UserError(
             f"config.mesh has population={num_population} and data={num_data}: each must be at "
             "least 1, or -1 to be chosen"
         )
+    if num_population > 1 and num_members == 1:
+        raise UserError(
+            f"config.mesh.population={num_population}, but this is one run; leave it at -1"
+        )
+    if num_population == -1:
+        rows = num_devices // max(num_data, 1)
+        num_population = next(
+            (count for count in range(num_members, rows) if num_devices % count == 0), rows
+        )
     if num_data == -1:
-        num_data = max(len(devices) // num_population, 1)
-    if num_data * num_population != len(devices):
+        num_data = max(num_devices // num_population, 1)
+    if num_data * num_population != num_devices:
         raise UserError(
             f"a mesh of {num_population} x {num_data} (population x data) needs "
-            f"{num_population * num_data} devices, but there are {len(devices)}; "
+            f"{num_population * num_data} devices, but there are {num_devices}; "
             "set config.mesh.data=-1 to use them all"
         )
+    if batch_size < 1:
+        raise UserError(f"config.batch_size={batch_size}: it must be at least 1")
+    if batch_size % num_data:
+        near = max(batch_size // num_data, 1) * num_data
+        raise UserError(
+            f"config.batch_size={batch_size} does not divide by {num_data} devices along 'data'; "
+            f"use a multiple of it, such as {near}, fewer devices, or a population"
+        )
+    return num_population, num_data
+
+
+def make_sharding(
+    shape: tuple[int, int] | None = None, devices: Sequence[jax.Device] | None = None
+) -> Sharding:
+    """Returns the sharding over all devices of all processes, or over the given ones.
+
+    Args:
+        shape: devices along `population` and `data`; None puts all along `data`.
+        devices: what the mesh is made of; None takes all.
+    """
     # In the order of slices and processes, so that a member stays within them and a process feeds
     # one run of the batch. An all-reduce over a whole slice finds its rings by itself.
-    devices.sort(key=lambda device: (getattr(device, "slice_index", 0), device.process_index))
+    ordered = sorted(
+        devices or jax.devices(),
+        key=lambda device: (getattr(device, "slice_index", 0), device.process_index),
+    )
     return Sharding(
         Mesh(
-            np.asarray(devices).reshape(num_population, num_data),
+            np.asarray(ordered).reshape(shape or (1, -1)),
             ("population", AXIS),
             axis_types=(AxisType.Auto, AxisType.Auto),
         )

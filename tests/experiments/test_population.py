@@ -14,7 +14,6 @@ from experiments.wiring import make_wiring
 from qlae.errors import UserError
 from qlae.run_directory import RunDirectory
 from qlae.training.checkpoint import list_steps
-from qlae.training.population import choose_num_population
 from tests import runs
 from tests.experiments.test_train import final_params
 
@@ -133,10 +132,3 @@ def test_where_all_members_diverge_the_program_ends(tmp_path):
     code, _, errors = runs.train(tmp_path, rates, "--config.log_every=2")
     assert code == 1
     assert errors.splitlines()[-1].startswith("error: 2 of 2 members have diverged")
-
-
-@pytest.mark.parametrize(
-    ("num_members", "num_devices", "rows"), [(1, 8, 1), (3, 8, 4), (7, 8, 8), (9, 8, 8), (2, 1, 1)]
-)
-def test_a_population_takes_a_row_a_member_or_all_devices(num_members, num_devices, rows):
-    assert choose_num_population(num_members, num_devices) == rows

@@ -96,7 +96,7 @@ def test_a_step_that_does_not_fit(capsys):
         (("--topology=v5e:16x15", f"--config={QLAE}"), "did you mean v5e:16x16"),
         (
             ("--topology=v5e:16x16", f"--config={QLAE}"),
-            "does not divide over 256 of the 256 chips (v5e:16x16): set --config.batch_size=256",
+            "v5e:16x16: config.batch_size=128 does not divide by 256 devices along 'data'; use a ",
         ),
         (("--topology=v5e:4x4", "--config=experiments/configs/qlea.py"), "configs/qlae.py"),
         (("--topology=v5e:4x4", f"--config={QLAE}", "--config.batch=1"), "batch"),

@@ -22,7 +22,7 @@ _GRADIENTS = Collective(
 )
 
 
-def _make_step(topology: str, batch_size: int = 128) -> CompiledStep:
+def make_step(topology: str, batch_size: int = 128) -> CompiledStep:
     return CompiledStep(
         topology=topology,
         slices=1,
@@ -60,7 +60,7 @@ def run(tmp_path, compiled_cells):
             compiled_cells.append(None)
             raise KeyboardInterrupt
         compiled_cells.append((topology, config.batch_size))
-        return _make_step(topology, config.batch_size)
+        return make_step(topology, config.batch_size)
 
     cells = [Cell("qlae", "float32", f"v5e:{shape}") for shape in ("1x1", "4x4", "16x16")]
     return lambda: make_table(
@@ -78,12 +78,12 @@ def test_a_table_broken_off_goes_on_where_it_was(run, tmp_path, compiled_cells):
     run()
     assert len(compiled_cells) == 4
     steps = load_steps(tmp_path / "aot.json")
-    assert steps["qlae/float32/v5e:4x4"] == _make_step("v5e:4x4")
+    assert steps["qlae/float32/v5e:4x4"] == make_step("v5e:4x4")
     assert "3 of the 32 rows" in (tmp_path / "aot.md").read_text()
 
 
 def test_other_versions_are_compiled_again(run, tmp_path, compiled_cells):
-    old = dataclasses.replace(_make_step("v5e:1x1"), versions={"jax": "0.1"})
+    old = dataclasses.replace(make_step("v5e:1x1"), versions={"jax": "0.1"})
     aot_table.write_table({"qlae/float32/v5e:1x1": old}, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -91,7 +91,7 @@ def test_other_versions_are_compiled_again(run, tmp_path, compiled_cells):
 
 
 def test_efficiency_is_that_of_a_chip_against_one_alone():
-    text = format_table([_make_step("v5e:4x4", batch_size=2048), _make_step("v5e:1x1")])
+    text = format_table([make_step("v5e:4x4", batch_size=2048), make_step("v5e:1x1")])
     alone, slice_ = [line for line in text.splitlines() if line.startswith("| qlae")]
     # The same work on each chip in 1 ms; the all-reduce of 1 MiB takes 20 us and 12 us of hops.
     assert alone.endswith("| 1 | 128,000 | 100% | abc1234 |")

@@ -22,7 +22,7 @@ def test_real_configs_pass_the_checks():
     assert config.seed == 3
     checks.check_data(config)
     checks.check_batch(config, get_topology("v5e:4x4"), slices=2)
-    with pytest.raises(UserError, match=r"128 does not divide over 256 chips.*take 128 chips"):
+    with pytest.raises(UserError, match=r"v5e:16x16: config.batch_size=128 does not divide by 256"):
         checks.check_batch(config, get_topology("v5e:16x16"), slices=1)
     with pytest.raises(UserError, match=r"pass --config.data.data_dir=gs://"):
         checks.check_data(checks.load_config(ROOT, QLAE.removesuffix("_rendered"), ()))

@@ -25,8 +25,8 @@ from tpu_scripts.faults import Backoff, Fault, LaunchError, classify
         (["--config=../tiny.py:shapes3d"], "must be relative to the source directory"),
         (["--config.batchsize=3"], "unknown config key 'batchsize': did you mean 'batch_size'?"),
         (["--config.batch_size=many"], "invalid literal for int()"),
-        (["--topology=v5e:16x16"], "global batch 128 does not divide over 256 chips"),
-        (["--config.batch_size=5", "--topology=v5e:2x2"], "batch 5 does not divide over 4"),
+        (["--topology=v5e:16x16"], "batch_size=128 does not divide by 256 devices"),
+        (["--config.batch_size=5", "--topology=v5e:2x2"], "batch_size=5 does not divide by 4"),
         (["--workdir=/tmp/run", "--topology=v5e:4x4"], "a local path, but 4 hosts must share it"),
         (["--workdir=/tmp/run"], "a machine that is deleted at the end"),
         (["--workdir=/tmp/run", "--keep", "--evaluator=vm"], "evaluator on its own machine cannot"),
@@ -83,10 +83,11 @@ def test_missing_program_is_named(cloud, run, monkeypatch):
 
 
 def test_a_population_divides_the_chips_first(cloud, run):
-    assert run("--topology=v5e:16x16", "--config.mesh.population=64", "--dry_run")[0] == 0
-    status, _, err = run("--topology=v5e:4x4", "--config.mesh.population=3")
+    seeds = "--config.population.seeds=64"
+    assert run("--topology=v5e:16x16", seeds, "--dry_run")[0] == 0
+    status, _, err = run("--topology=v5e:4x4", seeds, "--config.mesh.population=3")
     assert status == 2
-    assert "a mesh of 3 x 5 (population x data) is not the 16 chips" in err
+    assert "a mesh of 3 x 5 (population x data) needs 15 devices, but there are 16" in err
 
 
 def test_dry_run_prints_the_exact_commands(cloud, run):

@@ -8,7 +8,7 @@ from data_pipelines.pipeline import make_train_iterator
 from experiments.cli import load_config
 from experiments.wiring import make_wiring
 from qlae.errors import UserError
-from qlae.training.sharding import make_sharding, put
+from qlae.training.sharding import choose_mesh, put
 
 
 def train(model: str, num_devices: int, num_steps: int):
@@ -56,8 +56,30 @@ def test_the_generator_moves_on_every_fifth_step():
     assert history[4]["generator/loss/total"] != 0
 
 
-def test_a_batch_that_does_not_divide_names_one_that_does():
-    with pytest.raises(UserError, match=r"batch_size=20 does not divide by 8 .* such as 16"):
-        make_sharding(devices=jax.devices()[:8]).check_batch(20)
-    with pytest.raises(UserError, match="needs 3 devices, but there are 8"):
-        make_sharding(3, devices=jax.devices()[:8])
+@pytest.mark.parametrize(
+    ("num_members", "num_devices", "shape"),
+    [
+        (1, 8, (1, 8)),
+        (3, 8, (4, 2)),
+        (7, 8, (8, 1)),
+        (9, 8, (8, 1)),
+        (2, 1, (1, 1)),
+        (2, 6, (2, 3)),
+    ],
+)
+def test_a_population_takes_a_row_a_member_or_all_devices(num_members, num_devices, shape):
+    assert choose_mesh(num_devices, 48, num_members=num_members) == shape
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 20}, r"batch_size=20 does not divide by 8 .* such as 16"),
+        ({"batch_size": 24, "num_data": 3}, "needs 6 devices, but there are 8"),
+        ({"batch_size": 24, "num_data": 0}, "data=0: each must be at least 1"),
+        ({"batch_size": 24, "num_population": 2}, "but this is one run"),
+    ],
+)
+def test_a_mesh_that_cannot_be_is_one_line(options, message):
+    with pytest.raises(UserError, match=message):
+        choose_mesh(8, **options)
