@@ -20,9 +20,7 @@ def machine() -> dict[str, Any]:
     """What the figures depend on besides the code: processor, cores, load, versions, threads."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": _cores(),
         "load_1min": round(os.getloadavg()[0], 2),
         "system": platform.system(),
         "python": platform.python_version(),

@@ -33,8 +33,11 @@ def get_config(dataset):
     return ConfigDict({
         "batch_size": 128,
         "data": {"name": dataset, "data_dir": "~/data"},
-        "mesh": {"data": -1, "population": 1},
+        "mesh": {"data": -1, "population": -1},
+        "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.1},
+        "population": {"seeds": 1, "learning_rate": (), "weight_decay": (), "weights": {}},
         "seed": 0,
+        "weights": {},
     })
 """
 

@@ -42,8 +42,8 @@ def test_one_float32_all_reduce_on_a_slice(tmp_path, capsys):
     document = json.loads(path.read_text())
     step = aot_table.load_step(document)
     gradients = find_gradients(step.collectives)
-    # Beside the gradients it carries two scalars: the loss terms.
-    assert [c.bytes_by_dtype for c in gradients] == [{"f32": 4 * (step.parameters + 2)}]
+    # Beside the gradients it carries three scalars: the loss and its two terms.
+    assert [c.bytes_by_dtype for c in gradients] == [{"f32": 4 * (step.parameters + 3)}]
     assert [c.group_size for c in gradients] == [8]
     assert step.collectives == tuple(gradients)
     assert step.loops == 0

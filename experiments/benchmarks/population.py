@@ -1,0 +1,112 @@
+"""A population in one program beside its members trained one after another.
+
+    python -m experiments.benchmarks.population [--config=FILE.py[:ARGUMENT]]
+
+Lone runs have all devices for themselves, one run at a time; the population has a row of devices
+for each member, or all members on one. On CPU, set
+XLA_FLAGS=--xla_force_host_platform_device_count=2 for two devices.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from data_pipelines.pipeline import make_train_iterator
+from experiments.benchmarks.report import median_seconds_in_turn, write_report
+from experiments.cli import load_config
+from experiments.members import make_members
+from experiments.wiring import make_wiring
+from qlae.run_directory import RunDirectory
+from qlae.training.sharding import put
+
+_MEMBERS = (1, 2, 4, 7)
+
+
+class Runner:
+    """The members of a config, compiled and ready to take steps."""
+
+    def __init__(self, config_file: str, num_members: int):
+        config = load_config(config_file)
+        config.population.seeds = num_members
+        members = [member.config for member in make_members(config, RunDirectory("unused"))]
+        wiring = make_wiring(config, members=members)
+        seeds = [member.seed for member in members]
+        self.rows = wiring.sharding.mesh.shape["population"]
+        self._state = wiring.init(wiring.population.stack(seeds) if wiring.population else seeds[0])
+        hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
+        self._batches = map(
+            wiring.sharding.put_batch,
+            make_train_iterator(
+                wiring.dataset,
+                wiring.split,
+                batch_size=config.batch_size,
+                seed=0,
+                emit=wiring.emit,
+            ),
+        )
+        began = time.perf_counter()
+        arguments = (self._state, hyperparameters, next(self._batches))
+        compiled = wiring.step.lower(*arguments).compile()  # type: ignore[attr-defined]
+        self.compile_seconds = time.perf_counter() - began
+        self._step: Callable[..., Any] = lambda state, batch: compiled(
+            state, hyperparameters, batch
+        )
+
+    def take(self, steps: int) -> None:
+        """Takes so many steps, of every member, and waits for the last."""
+        for _ in range(steps):
+            self._state, _ = self._step(self._state, next(self._batches))
+        jax.block_until_ready(self._state)
+
+
+def measure(config_file: str, steps: int, repeats: int) -> list[dict[str, Any]]:
+    """Returns one row for each size of population."""
+    runners = {count: Runner(config_file, count) for count in _MEMBERS}
+    seconds = median_seconds_in_turn(
+        [lambda runner=runner: runner.take(steps) for runner in runners.values()],  # type: ignore[misc]
+        repeats,
+    )
+    taken = dict(zip(runners, seconds, strict=True))
+    return [
+        {
+            "members": count,
+            "rows of devices": runner.rows,
+            "steps/s of a member": steps / taken[count],
+            "member steps/s": count * steps / taken[count],
+            "times one after another": count * taken[1] / taken[count],
+            "compile, s": runner.compile_seconds,
+        }
+        for count, runner in runners.items()
+    ]
+
+
+def main() -> None:
+    """Measures, and writes `results/population.{json,md}`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="experiments/configs/quickstart.py")
+    parser.add_argument("--steps", type=int, default=50, help="steps a turn")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each size")
+    parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
+    options = parser.parse_args()
+    rows = measure(options.config, options.steps, options.repeats)
+    if options.dry_run:
+        print(rows)
+        return
+    devices = jax.devices()
+    name = f"population_{len(devices)}_{devices[0].platform}"
+    notes = f"""
+Steps of {options.config} on {len(devices)} {devices[0].platform} device(s), medians of
+{options.repeats} turns of {options.steps} steps, in turn. One member is the lone run, over all
+devices; "times one after another" compares a population's speed with as many lone runs in a row,
+after compilation, which a population does once and lone runs each for themselves.
+
+Again: `python -m experiments.benchmarks.population`.
+"""
+    write_report(name, "A population beside lone runs", rows, notes)
+
+
+if __name__ == "__main__":
+    main()
