@@ -64,7 +64,7 @@ def train_members(members: Sequence[Member]) -> int:
             get_metric(name)  # the evaluator's mistake to come, told before the first step
         wiring = make_wiring(config, members=[member.config for member in members])
         batches = make_batches(config, wiring)
-    roster = Roster(members)
+        roster = Roster(members)  # read by all before the first of them claims
     claim(roster)
     if roster.is_complete:
         for member in roster.training.values():
