@@ -12,7 +12,7 @@ run: $(VENV)/.ready  ## Train the quickstart QLAE with an evaluation worker besi
 	@$(BIN)/python -m experiments.quickstart --workdir=$(WORKDIR)
 
 test: $(VENV)/.ready lint  ## Every test, after lint and types.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

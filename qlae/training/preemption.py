@@ -1,5 +1,6 @@
 """Being asked to stop: a signal on one machine, the platform's notice on many."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ class Preemption:
             del frame
             self._signal.set()
             signal.signal(number, old[number])
+            # Not by print: the signal may have come in the middle of one.
+            os.write(2, b"\nsaving and stopping after this step; once more stops at once\n")
 
         try:
             for number in old:

@@ -8,7 +8,6 @@ import time
 
 import jax
 import numpy as np
-import pytest
 
 from eval.restored import open_run
 from qlae.training.checkpoint import list_steps
@@ -84,19 +83,16 @@ def test_saved_by_four_processes_resumed_by_two_and_by_one(tmp_path):
         np.testing.assert_allclose(loss, dict(expected)[step], rtol=2e-6, err_msg=str(step))
 
 
-@pytest.mark.parametrize("num_processes", [3, 4])
-def test_a_population_over_processes_has_the_members_of_lone_runs(tmp_path, num_processes):
-    """On 3 processes each trains one member; on 4 and two members, two share each."""
+def test_a_population_over_processes_has_the_members_of_lone_runs(tmp_path):
+    """Four processes and two members: two processes share each."""
     alone, together = tmp_path / "alone", tmp_path / "together"
-    seeds = 3 if num_processes == 3 else 2
-    population = (*SHORT, f"--config.population.seeds={seeds}")
-    results = train_together(together, num_processes, *population)
-    assert [code for code, *_ in results] == [0] * num_processes, results[0][2]
-    last = seeds - 1
-    member = together / f"seed_{last}"
-    assert runs.train(alone, *SHORT, f"--config.seed={last}")[0] == 0
+    population = (*SHORT, "--config.population.seeds=2")
+    results = train_together(together, 4, *population)
+    assert [code for code, *_ in results] == [0] * 4, results[0][2]
+    member = together / "seed_1"
+    assert runs.train(alone, *SHORT, "--config.seed=1")[0] == 0
     for a, b in zip(params_at(alone, 6), params_at(member, 6), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 if num_processes == 3 else 2e-4)
+        np.testing.assert_allclose(a, b, atol=2e-4)
     assert len(runs.load_scalars(member, "train/loss/total")) == len(
         runs.load_scalars(alone, "train/loss/total")
     )
@@ -106,7 +102,7 @@ def test_a_population_over_processes_has_the_members_of_lone_runs(tmp_path, num_
     code, _, errors = runs.train(together, *population)
     assert code == 0, errors
     for a, b in zip(before, params_at(member, 6), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 if num_processes == 3 else 2e-4)
+        np.testing.assert_allclose(a, b, atol=2e-4)
 
 
 def test_asked_to_stop_one_process_stops_all_at_one_step(tmp_path):

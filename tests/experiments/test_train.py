@@ -99,6 +99,7 @@ def test_asked_to_stop_it_saves_and_resumes_from_there(finished, tmp_path):
     code, output, errors = runs.finish(process)
     assert code == 143, errors
     assert "stopped at step" in output
+    assert "saving and stopping after this step" in errors
     assert runs.train(workdir, *LONG)[0] == 0
     assert_same(final_params(finished), final_params(workdir))
 
