@@ -33,6 +33,7 @@ def make_parser() -> cli.Parser:
     add("--topology", help="v5e:16x16, or its accelerator type v5litepod-256")
     add("--slices", type=cli.count, default=1, help="slices of that topology, trained as one")
     add("--config", help="experiments/configs/FILE.py:DATASET; --config.KEY=VALUE")
+    add("--effort", type=float, default=0.0, help="-1 compiles soonest; 0 is what a run gets")
     add("--json", help="file to write the report to, for programs")
     add("--table", action="store_true", help="compile the missing rows of the committed table")
     return parser
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str], root: pathlib.Path) -> None:
         raise UserError("--topology=v5e:16x16 and --config=FILE.py:DATASET are both needed")
     topology = get_topology(options.topology)
     config = checks.load_config(root, options.config, overrides)
-    step = compile_step(config, topology, options.slices)
+    step = compile_step(config, topology, options.slices, options.effort)
     print(format_step(step))
     if options.json:
         path = pathlib.Path(options.json)
@@ -68,7 +69,7 @@ def _run_table(options: argparse.Namespace, overrides: tuple[str, ...], root: pa
         raise UserError(f"--table has its own rows: --{name} does not go with it")
     make_table(
         lambda config, flags: checks.load_config(root, config, flags),
-        lambda config, topology: compile_step(config, get_topology(topology)),
+        lambda config, topology: compile_step(config, get_topology(topology), 1, options.effort),
         say=lambda text: print(text, flush=True),
     )
 

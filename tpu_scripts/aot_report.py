@@ -68,6 +68,10 @@ def format_step(step: CompiledStep) -> str:
         "assumed",
         *(f"  - {assumption}" for assumption in ASSUMPTIONS),
     ]
+    if step.effort:
+        lines.append(
+            f"  - compiled with effort {step.effort:g}; a run's program, with 0, is better"
+        )
     if step.loops:
         lines.append(
             f"  - FLOPs, bytes and collectives are those of one pass of {step.loops} loops; the "

@@ -69,6 +69,7 @@ class CompiledStep:
       loops: `while` loops.
       seconds: that compiling took here.
       revision: of this repository; a later one may be another program.
+      effort: of the compiler, from -1 to 1; 0 is what a run gets.
     """
 
     topology: str
@@ -88,6 +89,7 @@ class CompiledStep:
     seconds: float
     versions: dict[str, str]
     revision: str
+    effort: float = 0.0
 
     @property
     def passes(self) -> int:
@@ -95,8 +97,16 @@ class CompiledStep:
         return self.members // self.num_population if self.loops else 1
 
 
-def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> CompiledStep:
+def compile_step(
+    config: ConfigDict, topology: Topology, slices: int = 1, effort: float = 0.0
+) -> CompiledStep:
     """Compiles the step that `experiments.train` would run on these slices.
+
+    Args:
+      config: of the run or population.
+      topology: of one slice.
+      slices: how many of them are joined.
+      effort: of the compiler, from -1 (soonest) to 1; 0 is what a run gets.
 
     Raises:
       UserError: a config, batch or mesh that does not go with the slices.
@@ -109,7 +119,7 @@ def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> Com
     arguments = wiring.abstract_step_arguments(config.batch_size)
     lowered = wiring.step.lower(*arguments)  # type: ignore[attr-defined]
     try:
-        compiled = lowered.compile()
+        compiled = lowered.compile({"exec_time_optimization_effort": effort})
     except jax.errors.JaxRuntimeError as error:
         raise _explain(error, topology) from error
     cost, text = compiled.cost_analysis(), compiled.as_text()
@@ -134,6 +144,7 @@ def compile_step(config: ConfigDict, topology: Topology, slices: int = 1) -> Com
         seconds=time.monotonic() - start,
         versions=get_versions(),
         revision=get_revision(),
+        effort=effort,
     )
 
 
