@@ -60,7 +60,7 @@ def test_a_launcher_is_given_what_the_trainer_would_be(tmp_path):
 
 def test_a_failed_run_does_not_stop_the_sweep_but_is_reported(tmp_path):
     code, _, errors = runs.run(
-        "experiments.sweeps", f"--root={tmp_path}", CONFIG, "--arms=ae", "--overrides",
+        "experiments.sweeps", f"--root={tmp_path}", CONFIG, "--arms=ae", "--seeds=0", "--overrides",
         "num_steps=20;optimizer.learning_rate=1e30", "num_steps=10",
     )  # fmt: skip
     assert code == 1
