@@ -119,7 +119,7 @@ def compile_step(
     arguments = wiring.abstract_step_arguments(config.batch_size)
     lowered = wiring.step.lower(*arguments)  # type: ignore[attr-defined]
     try:
-        compiled = lowered.compile({"exec_time_optimization_effort": effort})
+        compiled = lowered.compile({"exec_time_optimization_effort": effort} if effort else None)
     except jax.errors.JaxRuntimeError as error:
         raise _explain(error, topology) from error
     cost, text = compiled.cost_analysis(), compiled.as_text()
@@ -177,13 +177,16 @@ def get_versions() -> dict[str, str]:
 
 
 def get_revision() -> str:
-    """Returns the commit that this file is of, `-dirty` with changes, or `unknown` without git."""
-    command = ("git", "-C", str(pathlib.Path(__file__).parent), "describe", "--always", "--dirty")
+    """Returns the commit of the code, `-dirty` where that has changes, `unknown` without git."""
+    git = ("git", "-C", str(pathlib.Path(__file__).parents[1]))
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        commit = subprocess.run(
+            [*git, "describe", "--always"], capture_output=True, text=True, check=False
+        ).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "*.py"], check=False)
     except OSError:
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return f"{commit}{'-dirty' if changed.returncode else ''}" if commit else "unknown"
 
 
 def _make_member_configs(config: ConfigDict) -> list[ConfigDict]:

@@ -58,7 +58,8 @@ def test_two_slices_reduce_inside_each_before_between_them():
     step = compiled.compile_step(config, get_topology("v5e:2x4"), slices=2)
     networks = {c.network for c in step.collectives}
     assert networks == {"ici", "dcn"}
-    assert {d for c in step.collectives for d in c.bytes_by_dtype} == {"f32"}
+    gradients = find_gradients(step.collectives)
+    assert {dtype for c in gradients for dtype in c.bytes_by_dtype} == {"f32"}
 
 
 @needs_libtpu
