@@ -16,6 +16,7 @@ from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import DatasetSpec, get_spec
 
 _SMALLEST, _LARGEST = 8, 256
+CACHES = ("auto", "none", "disk", "ram")
 
 
 class Dataset(Protocol):
@@ -90,9 +91,11 @@ def make_dataset(
         cache_dir: where copies are kept; by default the user's cache.
 
     Raises:
-        UserError: unknown name, unsupported size, or a dataset that is not prepared.
+        UserError: unknown name or cache, unsupported size, or a dataset that is not prepared.
     """
     spec = get_spec(name)
+    if cache not in CACHES:
+        raise UserError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
     if spec.rendered:
         if not _SMALLEST <= image_size <= _LARGEST:
             raise UserError(

@@ -108,8 +108,6 @@ def open_prepared(
     Raises:
         UserError: nothing prepared there, or not the whole of this dataset.
     """
-    if cache not in ("auto", "none", "disk", "ram"):
-        raise UserError(f"cache must be 'auto', 'none', 'disk' or 'ram'; got {cache!r}")
     try:
         folder = find_prepared(spec, data_dir)
         if cache == "disk" or is_remote(data_dir):

@@ -10,10 +10,11 @@ from ml_collections import ConfigDict
 from data_pipelines.datasets import Dataset
 from data_pipelines.from_config import make_data
 from data_pipelines.splits import Split
+from qlae.errors import UserError
 from qlae.models.base import Model
 from qlae.program import Program, make_program
 from qlae.run_directory import RunDirectory
-from qlae.training.checkpoint import load_params
+from qlae.training.checkpoint import list_steps, load_params
 from qlae.training.sharding import Sharding, make_sharding
 from qlae.training.state import Params
 
@@ -30,12 +31,23 @@ class RestoredRun:
     sharding: Sharding
     batch_size: int
 
-    def load(self, step: int) -> Params:
+    def load(self, step: int | None = None) -> Params:
         """Reads the parameters of a checkpoint, whole on every device.
 
+        Args:
+            step: one of `qlae.training.checkpoint.list_steps`; None takes the newest.
+
         Raises:
-            UserError: the checkpoint is damaged.
+            UserError: there is no such checkpoint, or it is damaged.
         """
+        steps = list_steps(self.directory.path)
+        if not steps:
+            raise UserError(f"{self.directory.path} has no checkpoint yet")
+        if step is None:
+            step = steps[-1]
+        if step not in steps:
+            known = ", ".join(f"{known:,}" for known in steps)
+            raise UserError(f"{self.directory.path} has no checkpoint of step {step:,}: {known}")
         abstract = self.sharding.abstract(self.program.abstract_params)
         return load_params(self.directory.path, step, abstract)
 

@@ -64,6 +64,12 @@ def score(
     for name in names:
         get_metric(name)
     samples = make_samples(sources_NxS, latents_NxZ, discrete=discrete)
+    fractional = discrete and not np.array_equal(latents_NxZ, np.round(latents_NxZ))
+    if fractional and max(samples.num_codes) > samples.num_samples / 2:
+        raise UserError(
+            f"a latent takes {max(samples.num_codes)} different values in {samples.num_samples} "
+            "samples, so these are no codes: leave out --discrete, or pass indices"
+        )
     others = [name for name in names if name != "infomec"]
     scores, errors = compute_metrics(others, sources_NxS, latents_NxZ, discrete=discrete, seed=seed)
     report: dict[str, Any] = {

@@ -14,6 +14,7 @@ import time
 from absl import logging
 
 from data_pipelines.errors import UserError as DataError
+from eval.command_line import Parser
 from eval.evaluator import Evaluator
 from eval.metrics.errors import UserError as MetricError
 from eval.records import Record
@@ -70,6 +71,8 @@ class Watch:
         # A checkpoint that could not be read is tried again: remote reads fail now and then.
         self.done = ended and not any(map(self._may_try, self._evaluator.list_pending()))
         if self.done:
+            if not self._attempts:
+                print(f"{self.workdir}: nothing is left to score", flush=True)
             self._evaluator.close()
             if directory.failure:
                 print(f"{self.workdir}: training failed: {directory.failure}", flush=True)
@@ -100,7 +103,7 @@ def format_record(record: Record) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """Returns the worker's arguments."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m eval.worker",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,6 +1,7 @@
 """How an entry point meets its user: flags in, one clear line out."""
 
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,12 @@ def run(main: Callable[[], int | None]) -> None:
     Exit codes: what `main` returns (None is 0), 1 for a run that failed, 2 for a user's mistake;
     the last two with one line on stderr.
     """
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(sys.modules["__main__"].__doc__)
+        for module in flags.FLAGS.flags_by_module_dict():
+            if module == sys.argv[0] or module.startswith("experiments."):
+                print(flags.FLAGS.module_help(module))
+        sys.exit(0)
     try:
         check_config_flags(sys.argv[1:])
         extra = flags.FLAGS(sys.argv)[1:]
@@ -36,6 +43,9 @@ def run(main: Callable[[], int | None]) -> None:
     except TrainingFailed as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped at once; the same command resumes", file=sys.stderr, flush=True)
+        os._exit(130)  # not waiting for steps that the device still has to take
 
 
 def check_config_flags(arguments: list[str]) -> None:

@@ -42,7 +42,7 @@ def main() -> int:
             print(f"error: evaluation failed; see {log}", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nstopping; the same command resumes", file=sys.stderr)
-        return trainer.wait() or 130
+        return _wait_for_end(trainer) or 130
     finally:
         if worker is not None and worker.poll() is None:
             worker.terminate()
@@ -85,6 +85,15 @@ def _start(module: str, *arguments: str, log: Path | None = None) -> subprocess.
             env=os.environ | {"JAX_PLATFORMS": "cpu"},
             preexec_fn=lambda: os.nice(10),
         )
+
+
+def _wait_for_end(trainer: subprocess.Popen) -> int:
+    """Returns the trainer's exit code; further Ctrl-C reach it, too, and are its affair."""
+    while True:
+        try:
+            return trainer.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def _wait_for_progress(trainer: subprocess.Popen, workdir: str) -> bool:

@@ -23,7 +23,8 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from data_pipelines.errors import UserError as DataError
-from experiments.cli import load_config
+from eval.command_line import Parser
+from experiments.cli import check_config_flags, load_config
 from experiments.configs.arms import ARMS
 from qlae.errors import UserError, make_unknown_name_error
 from qlae.run_directory import RunDirectory
@@ -77,8 +78,10 @@ def main() -> int:
             if getattr(arguments, name) is None:
                 setattr(arguments, name, value)
         sweep = list(make_runs(arguments))
-        for config in {run.config for run in sweep}:
-            load_config(config)
+        for arguments_of_run in {
+            (run.config, run.overrides): run.arguments for run in sweep
+        }.values():
+            check_config_flags(arguments_of_run)
     except (UserError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -134,7 +137,7 @@ def to_file_name(text: str) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """Returns the sweep's arguments."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m experiments.sweeps",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

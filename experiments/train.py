@@ -8,6 +8,7 @@ Run again with the same arguments it resumes, and its result is that of an unint
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +80,13 @@ def train_members(members: Sequence[Member]) -> int:
     batches.set_state(position["data"])
     hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
     reporter = Reporter(members, schedule.num_steps, first_step)
+    if jax.process_index() == 0:
+        what = f"{len(members)} members" if len(members) > 1 else config.arm
+        print(
+            f"training {what} from step {first_step:,} on {jax.device_count()} "
+            f"{jax.devices()[0].platform} device(s); the first step compiles",
+            file=sys.stderr,
+        )
 
     def take_step(state: TrainState, batch: dict) -> tuple[TrainState, Metrics]:
         return wiring.step(state, hyperparameters, batch)

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MOST_LISTED = 20
+
 
 class UserError(ValueError):
     """A mistake in what the user gave: the message says what is wrong, expected, and to do."""
@@ -12,6 +14,8 @@ def make_unknown_name_error(kind: str, name: str, valid: Iterable[str]) -> UserE
     """Returns a `UserError` for an unknown `name`, with the nearest valid one if any is."""
     valid = sorted(valid)
     near = difflib.get_close_matches(name, valid, n=1)
+    if near and len(valid) > _MOST_LISTED:
+        return UserError(f"unknown {kind} {name!r}: did you mean {near[0]!r}?")
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(valid)}")
 

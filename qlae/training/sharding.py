@@ -144,7 +144,7 @@ def choose_mesh(
             f"config.mesh.population={num_population}, but this is one run; leave it at -1"
         )
     if num_population == -1:
-        rows = num_devices // max(num_data, 1)
+        rows = max(num_devices // max(num_data, 1), 1)
         num_population = next(
             (count for count in range(num_members, rows) if num_devices % count == 0), rows
         )

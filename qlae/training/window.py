@@ -9,6 +9,7 @@ import numpy as np
 from qlae.objectives.player import Metrics
 
 Means = dict[str, np.ndarray]
+_IN_FLIGHT = 3
 
 
 class MetricWindow:
@@ -25,8 +26,14 @@ class MetricWindow:
         self._diverged: dict[int, str] = {}
 
     def append(self, step: int, metrics: Metrics) -> None:
-        """Adds the metrics of a step that may still be running."""
+        """Adds the metrics of a step that may still be running.
+
+        Waits until at most `_IN_FLIGHT` are: enough to keep a device busy, and few enough that a
+        request to stop is answered soon, however long a step takes.
+        """
         self._steps.append((step, metrics))
+        if len(self._steps) > _IN_FLIGHT:
+            jax.block_until_ready(self._steps[-1 - _IN_FLIGHT][1])
 
     def fetch(self, *, newest: bool) -> tuple[Means, dict[int, str]]:
         """Averages the steps since the last fetch, and forgets them.

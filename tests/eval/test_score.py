@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eval import score
+from eval.metrics.errors import UserError
 from eval.metrics.infomec import compute_infomec
 
 
@@ -174,3 +175,13 @@ def test_as_a_process(tmp_path):
     )
     assert run.returncode == 2
     assert run.stderr == "error: the following arguments are required: --sources\n"
+
+
+def test_real_values_are_not_taken_for_codes():
+    sources = np.arange(100)[:, None] % 4
+    latents = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(UserError, match="100 different values in 100 samples, so these are no"):
+        score.score(sources, latents, ["mig"], discrete=True)
+    halves = sources / 2  # a codebook's values are as good as its indices
+    by_value = score.score(sources, halves, ["mig"], discrete=True)
+    assert by_value["scores"] == score.score(sources, sources, ["mig"], discrete=True)["scores"]

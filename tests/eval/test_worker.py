@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from eval.encode import compute_psnr, make_encoder
 from eval.metrics.infomec import compute_infomec
 from eval.records import load_records
 from eval.restored import open_run
+from qlae.errors import UserError
 from qlae.training.checkpoint import list_steps
 from tests import runs
 
@@ -78,6 +80,20 @@ def test_scores_are_infomec_of_the_held_out_indices(scored):
 def test_held_out_images_are_never_trained_on(scored):
     split = open_run(scored).split
     assert not set(split.train_indices.tolist()) & set(split.eval_indices.tolist())
+
+
+def test_a_checkpoint_is_restored_and_decoded_as_the_readme_says(scored):
+    run = open_run(scored)
+    model = run.program.merge(run.load())
+    images = run.dataset.images(run.split.eval_indices[:8]) / 255
+    codes = model.encode(images)
+    reconstructions = jax.nn.sigmoid(model.decode(codes.z_hat))
+    assert codes.indices.shape == (8, 12)
+    assert reconstructions.shape == images.shape
+    expected = make_encoder(run)(run.load(40)).latents_NxZ[:8]
+    np.testing.assert_array_equal(codes.indices, expected)
+    with pytest.raises(UserError, match=r"has no checkpoint of step 7,777: 10, 20, 30, 40"):
+        run.load(7_777)
 
 
 def test_scored_again_nothing_is_left_to_do(scored):

@@ -104,6 +104,30 @@ def test_asked_to_stop_it_saves_and_resumes_from_there(finished, tmp_path):
     assert_same(final_params(finished), final_params(workdir))
 
 
+def test_asked_twice_it_stops_at_once_without_a_traceback(tmp_path):
+    workdir = tmp_path / "run"
+    endless = ("--config.num_steps=1_000_000", "--config.checkpoint_every=1_000_000")
+    process = runs.start(
+        "experiments.train", f"--config={runs.TINY}", f"--workdir={workdir}", *endless
+    )
+    while not (workdir / "progress.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)  # so that it meets both together
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    code, _, errors = runs.finish(process)
+    assert code in (-signal.SIGTERM, 130, 143), errors
+    assert "Traceback" not in errors
+
+
+def test_help_shows_what_it_does_and_its_flags():
+    code, output, _ = runs.run("experiments.train", "--help")
+    assert code == 0
+    for flag in ("--config", "--workdir", "--list", "--coordinator_address"):
+        assert flag in output
+
+
 def test_another_config_never_trains_over_a_run(finished):
     code, _, errors = runs.train(finished, *LONG, "--config.optimizer.weight_decay=0.7")
     assert code == 2
@@ -173,6 +197,7 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(finished, tmp_path):
         (["--config=tests/configs/tiny.py", "--config.mesh.population=0"], "must be at least 1"),
         (["--config=tests/configs/tiny.py", '--config.eval.metrics=("infomek",)'], "did you mean"),
         (["--config=tests/configs/tiny.py", "--config.batch_size=12"], "does not divide by 8"),
+        (["--config=tests/configs/tiny.py", "--config.data.cache=disc"], "cache must be one of"),
         (["--config=tests/configs/tiny.py", "--confg.seed=1"], "confg.seed"),
         (["--config=tests/configs/tiny.py", "extra"], "unexpected argument 'extra'"),
         ([], "--config=FILE.py"),
