@@ -22,7 +22,7 @@ from experiments.wiring import make_wiring
 from qlae.run_directory import RunDirectory
 from qlae.training.sharding import put
 
-_MEMBERS = (1, 2, 4, 7)
+_MEMBERS = (1, 2, 4)
 
 
 class Runner:
@@ -87,8 +87,8 @@ def main() -> None:
     """Measures, and writes `results/population.{json,md}`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="experiments/configs/quickstart.py")
-    parser.add_argument("--steps", type=int, default=50, help="steps a turn")
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each size")
+    parser.add_argument("--steps", type=int, default=10, help="steps a turn")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each size")
     parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
     options = parser.parse_args()
     rows = measure(options.config, options.steps, options.repeats)
