@@ -54,7 +54,12 @@ class Population:
         """
 
         def local_step(states: Any, hyperparameters: Any, batch: Any) -> Any:
-            return jax.lax.map(lambda member: step(*member, batch), (states, hyperparameters))
+            slots = (states, hyperparameters)
+            if self.slots_per_row > 1:
+                return jax.lax.map(lambda member: step(*member, batch), slots)
+            # Not a loop of one: XLA:CPU gives the operations in a loop a single thread.
+            alone = jax.tree.map(lambda leaf: leaf[0], slots)
+            return jax.tree.map(lambda leaf: leaf[None], step(*alone, batch))
 
         return self._map(local_step, P("population"), P("population"), P(AXIS))
 
