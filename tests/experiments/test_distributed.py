@@ -80,19 +80,19 @@ def test_saved_by_four_processes_resumed_by_two_and_by_one(tmp_path):
     losses = runs.load_scalars(together, "train/loss/total")
     assert {step for step, _ in losses} == {step for step, _ in expected} == {2, 4, 6}
     for step, loss in losses:
-        np.testing.assert_allclose(loss, dict(expected)[step], rtol=2e-6, err_msg=str(step))
+        np.testing.assert_allclose(loss, dict(expected)[step], rtol=0, atol=1e-6, err_msg=str(step))
 
 
 def test_a_population_over_processes_has_the_members_of_lone_runs(tmp_path):
-    """Four processes and two members: two processes share each."""
+    """Two processes and two members: neither process can read the other's arrays."""
     alone, together = tmp_path / "alone", tmp_path / "together"
     population = (*SHORT, "--config.population.seeds=2")
-    results = train_together(together, 4, *population)
-    assert [code for code, *_ in results] == [0] * 4, results[0][2]
+    results = train_together(together, 2, *population)
+    assert [code for code, *_ in results] == [0] * 2, results[0][2]
     member = together / "seed_1"
     assert runs.train(alone, *SHORT, "--config.seed=1")[0] == 0
     for a, b in zip(params_at(alone, 6), params_at(member, 6), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-4)
+        np.testing.assert_allclose(a, b, atol=1e-5)
     assert len(runs.load_scalars(member, "train/loss/total")) == len(
         runs.load_scalars(alone, "train/loss/total")
     )
@@ -102,7 +102,7 @@ def test_a_population_over_processes_has_the_members_of_lone_runs(tmp_path):
     code, _, errors = runs.train(together, *population)
     assert code == 0, errors
     for a, b in zip(before, params_at(member, 6), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-4)
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_asked_to_stop_one_process_stops_all_at_one_step(tmp_path):
