@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
 from experiments.cli import USER_ERRORS
-from experiments.roll_call import call_roll
+from experiments.roll_call import call_roll, name_processes
 from qlae.errors import UserError
 from qlae.run_directory import get_versions, to_plain
 
@@ -94,8 +94,9 @@ def check_agreement(config: ConfigDict) -> None:
     for kind, digests_P in zip(mine, digests_Px3.T, strict=True):
         differing = np.flatnonzero(digests_P != digests_P[0])
         if differing.size:
+            odd = name_processes(differing.tolist())
             raise UserError(
-                f"processes disagree on their {kind}: {_join(differing)} differ from process 0; "
+                f"processes disagree on their {kind}: {odd} differ from process 0; "
                 "start all of them with the same command from the same commit and environment"
             )
 
@@ -145,7 +146,3 @@ def _gather(message: str) -> list[str]:
 def _digest(value: object) -> int:
     text = json.dumps(value, sort_keys=True).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big")
-
-
-def _join(ids: np.ndarray) -> str:
-    return ("process " if len(ids) == 1 else "processes ") + ", ".join(map(str, ids))

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from qlae.errors import UserError
 
@@ -49,7 +49,7 @@ def _listen(port: int, num_processes: int, deadline: float) -> str:
                 break
             except (OSError, ValueError):
                 continue  # a port scanner, or a process that died
-        missing = _name(set(range(1, num_processes)) - set(present))
+        missing = name_processes(set(range(1, num_processes)) - set(present))
         for connection in present.values():
             with contextlib.suppress(OSError):
                 connection.sendall(f"{missing}\n".encode())
@@ -89,7 +89,9 @@ def _serve(port: int) -> Iterator[socket.socket]:
         yield server
 
 
-def _name(ids: set[int]) -> str:
+def name_processes(ids: Iterable[int]) -> str:
+    """Returns `process 1`, `processes 1, 3`, or nothing for none of them."""
+    ids = sorted(ids)
     if not ids:
         return ""
-    return ("process " if len(ids) == 1 else "processes ") + ", ".join(map(str, sorted(ids)))
+    return ("process " if len(ids) == 1 else "processes ") + ", ".join(map(str, ids))
