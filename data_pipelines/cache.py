@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 
 
 def is_remote(path: str | os.PathLike) -> bool:

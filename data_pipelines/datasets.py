@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines import procedural
-from data_pipelines.errors import UserError
 from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import DatasetSpec, get_spec
+from qlae.common.errors import UserError
 
 _SMALLEST, _LARGEST = 8, 256
 CACHES = ("auto", "none", "disk", "ram")

@@ -8,9 +8,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from data_pipelines.command_line import Progress
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
+from data_pipelines.progress import Progress
+from qlae.common.errors import UserError
 
 _TIMEOUT = 60  # seconds without an answer
 _CHUNK = 1 << 20

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import struct
 
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _LENGTH_DELIMITED = 2

@@ -12,9 +12,9 @@ import numpy as np
 
 from data_pipelines.buffers import BufferPool
 from data_pipelines.datasets import Dataset
-from data_pipelines.errors import UserError
 from data_pipelines.random_order import permutation
 from data_pipelines.splits import Split
+from qlae.common.errors import UserError
 
 _IN_USE = 4  # batches that a device or a consumer may still hold
 Emit = Literal["image", "index"]

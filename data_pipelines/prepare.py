@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines import command_line
 from data_pipelines.builders import shards
 from data_pipelines.builders.registry import BUILDERS, make_builder
-from data_pipelines.errors import UserError
 from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import SPECS, get_spec
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import UserError
 
 
 def prepare(
@@ -64,9 +64,9 @@ def _remove_empty(*folders: Path) -> None:
             folder.rmdir()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Parse the command line and prepare one dataset."""
-    parser = command_line.Parser(description=__doc__)
+    parser = Parser("data_pipelines.prepare", __doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
     parser.add_argument("--data_dir", required=True, help="where prepared datasets are kept")
     parser.add_argument("--source", help="the published file, or a directory that holds it")
@@ -75,17 +75,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         action="store_true",
         help="take a source whose size and checksum are not the published ones",
     )
-    arguments = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     logging.getLogger("absl").setLevel(logging.ERROR)
-    spec = get_spec(arguments.dataset)
+    spec = get_spec(options.dataset)
     folder = prepare(
         spec.name,
-        arguments.data_dir,
-        arguments.source,
-        verify_checksum=not arguments.no_checksum,
+        options.data_dir,
+        options.source,
+        verify_checksum=not options.no_checksum,
     )
     print(f"{spec.name}: {spec.num_images:,} images ready in {folder}")
 
 
 if __name__ == "__main__":
-    command_line.run(main, sys.argv[1:])
+    sys.exit(run_command(main))

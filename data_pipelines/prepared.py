@@ -13,9 +13,9 @@ from PIL import Image
 
 from data_pipelines import example_proto
 from data_pipelines.cache import cached_array, copy_to_cache, is_remote
-from data_pipelines.errors import UserError
 from data_pipelines.records import Records, open_records
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError
 
 _SPLIT = "train"
 _BLOCK = 2048

@@ -12,10 +12,10 @@ from pathlib import Path
 import matplotlib.figure
 import numpy as np
 
-from data_pipelines import command_line
 from data_pipelines.datasets import Dataset, make_dataset
-from data_pipelines.errors import UserError
 from data_pipelines.specs import SPECS, DatasetSpec
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import UserError
 
 _COLUMNS = 10
 
@@ -87,23 +87,23 @@ def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray, path: Path) -> None:
         raise UserError(f"cannot write the picture {path}: {error}") from error
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Parse the command line, print the table and write the picture."""
-    parser = command_line.Parser(description=__doc__)
+    parser = Parser("data_pipelines.preview", __doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
     parser.add_argument("--data_dir", help="where a dataset that is not rendered was prepared")
     parser.add_argument("--image_size", type=int, default=64, help="of rendered datasets")
     parser.add_argument("--seed", type=int, default=0, help="chooses the sources held still")
     parser.add_argument("--output", type=Path, help="the picture; by default DATASET.png here")
-    arguments = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     dataset = make_dataset(
-        arguments.dataset, image_size=arguments.image_size, data_dir=arguments.data_dir
+        options.dataset, image_size=options.image_size, data_dir=options.data_dir
     )
     print(make_table(dataset.spec))
-    path = arguments.output or Path(f"{dataset.spec.name}.png")
-    draw(dataset.spec, make_preview(dataset, arguments.seed), path)
+    path = options.output or Path(f"{dataset.spec.name}.png")
+    draw(dataset.spec, make_preview(dataset, options.seed), path)
     print(f"\npicture: {path}")
 
 
 if __name__ == "__main__":
-    command_line.run(main, sys.argv[1:])
+    sys.exit(run_command(main))

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from array_record.python import array_record_module
 
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 
 # Read-ahead serves sequential reading only, and costs memory in each shard; threads of its own
 # cost more than they bring when a batch needs a few records of each shard.

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from data_pipelines.errors import UserError, nearest_name_error
+from qlae.common.errors import UserError, make_unknown_name_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,5 +250,5 @@ def get_spec(name: str) -> DatasetSpec:
         UserError: no such dataset; the message names the nearest one.
     """
     if name not in SPECS:
-        raise nearest_name_error("dataset", name, SPECS)
+        raise make_unknown_name_error("dataset", name, SPECS)
     return SPECS[name]

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from data_pipelines.errors import UserError, nearest_name_error
 from data_pipelines.random_order import random_keys
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError, make_unknown_name_error
 
 PROTOCOLS = ("heldout", "compositional", "paper")
 
@@ -61,7 +61,7 @@ def make_split(
         UserError: unknown protocol or source, or more held-out images than there are.
     """
     if protocol not in PROTOCOLS:
-        raise nearest_name_error("split protocol", protocol, PROTOCOLS)
+        raise make_unknown_name_error("split protocol", protocol, PROTOCOLS)
     if not 0 < num_heldout < spec.num_images:
         raise UserError(
             f"num_heldout must lie between 1 and {spec.num_images - 1} for {spec.name}, "
@@ -121,7 +121,7 @@ def _shows_a_pair(spec: DatasetSpec, pairs: tuple[Pair, ...]) -> np.ndarray:
         where: list[slice | int] = [slice(None)] * spec.num_sources
         for name, value in (pair.first, pair.second):
             if name not in spec.source_names:
-                raise nearest_name_error(f"source of {spec.name}", name, spec.source_names)
+                raise make_unknown_name_error(f"source of {spec.name}", name, spec.source_names)
             axis = spec.source_names.index(name)
             if not 0 <= value < spec.cardinalities[axis]:
                 raise UserError(

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 
 _STEPS = 64  # positions would divide the whole picture into this many steps
 _LARGEST_PHASES = 4

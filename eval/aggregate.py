@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import stats
 
-from eval.metrics.errors import UserError
 from eval.records import Record
 from eval.tables import ALL_DATASETS, Cell, Table
+from qlae.common.errors import UserError
 
 DEFAULT_SCORES = ("infom", "infoe", "infoc")
 CONFIDENCE = 0.95

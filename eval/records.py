@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from eval.metrics.errors import UserError
+from qlae.common.errors import UserError
 from qlae.run_directory import write_whole
 
 _FILE_NAME = re.compile(r"step_(\d{9,})\.metrics_(.+)\.json")

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from data_pipelines.datasets import Dataset
 from data_pipelines.from_config import make_data
 from data_pipelines.splits import Split
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.models.base import Model
 from qlae.program import Program, make_program
 from qlae.run_directory import RunDirectory

@@ -6,35 +6,31 @@ makes a table of its own, each configuration a line of its own, and the notes be
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from etils import epath
 
 from eval.aggregate import DEFAULT_SCORES, make_tables, run_key
-from eval.command_line import Parser, run_command, write_text
-from eval.metrics.errors import UserError
 from eval.records import Record, load_records
 from eval.tables import FORMATS
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import UserError
+from qlae.common.files import write_output
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+def main(arguments: Sequence[str]) -> None:
+    """Prints the tables, and notes on what is not in them."""
     options = _parse(arguments)
-
-    def command() -> int:
-        records, notes = collect(options.runs)
-        records = choose(records, protocol=options.protocol, step=options.step)
-        made, more_notes = make_tables(records, _split(options.scores))
-        text = FORMATS[options.format](made)
-        if options.out:
-            write_text(options.out, text + "\n")
-        else:
-            print(text)
-        for note in (*notes, *more_notes):
-            print(f"note: {note}", file=sys.stderr)
-        return 0
-
-    return run_command(command)
+    records, notes = collect(options.runs)
+    records = choose(records, protocol=options.protocol, step=options.step)
+    made, more_notes = make_tables(records, _split(options.scores))
+    text = FORMATS[options.format](made)
+    if options.out:
+        write_output(options.out, text + "\n")
+    else:
+        print(text)
+    for note in (*notes, *more_notes):
+        print(f"note: {note}", file=sys.stderr)
 
 
 def collect(paths: Iterable[epath.PathLike]) -> tuple[list[Record], list[str]]:
@@ -103,8 +99,8 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = Parser(prog="python -m eval.results", description="Tables of many runs.")
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser("eval.results", __doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory, or folder of them")
     parser.add_argument("--format", choices=FORMATS, default="terminal")
     parser.add_argument("--scores", default=",".join(DEFAULT_SCORES), help="names, or: all")
@@ -115,4 +111,4 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

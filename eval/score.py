@@ -14,36 +14,35 @@ import math
 import pathlib
 import sys
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from eval.command_line import Parser, run_command, write_text
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.infomec import InfoMEC, compute_infomec
 from eval.metrics.registry import METRIC_VERSION, METRICS, compute_metrics, get_metric
 from eval.metrics.samples import make_samples
+from qlae.common.command_line import Exit, Parser, run_command
+from qlae.common.errors import UserError
+from qlae.common.files import write_output
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
     options = _parse(arguments)
-
-    def command() -> int:
-        sources = load_array(options.sources, "sources")
-        latents = load_array(options.latents, "latents")
-        names = [name.strip() for name in options.metrics.split(",") if name.strip()]
-        report = score(sources, latents, names, discrete=options.discrete, seed=options.seed)
-        text = json.dumps(report, indent=2, allow_nan=False) + "\n"
-        if options.out:
-            write_text(options.out, text)
-            print(format_report(report))
-        else:
-            print(format_report(report), file=sys.stderr)
-            print(text, end="")
-        return 1 if report["errors"] else 0
-
-    return run_command(command)
+    sources = load_array(options.sources, "sources")
+    latents = load_array(options.latents, "latents")
+    names = [name.strip() for name in options.metrics.split(",") if name.strip()]
+    report = score(sources, latents, names, discrete=options.discrete, seed=options.seed)
+    text = json.dumps(report, indent=2, allow_nan=False) + "\n"
+    if options.out:
+        write_output(options.out, text)
+        print(format_report(report))
+    else:
+        print(format_report(report), file=sys.stderr)
+        print(text, end="")
+    return Exit.FAILED if report["errors"] else Exit.DONE
 
 
 def score(
@@ -203,11 +202,10 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
-        prog="python -m eval.score",
-        description="Scores latents against sources.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "eval.score",
+        __doc__,
         epilog="metrics:\n" + "\n".join(f"  {m.name}: {m.description}" for m in METRICS.values()),
     )
     parser.add_argument("--sources", required=True, help="(N, S) class labels: npy, npz or csv")
@@ -220,4 +218,4 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, mistakes=(InputError,)))

@@ -13,15 +13,14 @@ import time
 
 from absl import logging
 
-from data_pipelines.errors import UserError as DataError
-from eval.command_line import Parser
 from eval.evaluator import Evaluator
-from eval.metrics.errors import UserError as MetricError
+from eval.metrics.errors import InputError
 from eval.records import Record
 from eval.restored import open_run
-from qlae.errors import UserError
+from qlae.common.command_line import Parser
+from qlae.common.errors import UserError
 
-USER_ERRORS = (UserError, DataError, MetricError)
+USER_ERRORS = (UserError, InputError)
 _ATTEMPTS = 3
 
 
@@ -103,11 +102,7 @@ def format_record(record: Record) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """Returns the worker's arguments."""
-    parser = Parser(
-        prog="python -m eval.worker",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("eval.worker", __doc__)
     add = parser.add_argument
     add("--workdir", action="append", required=True, help="a run directory; may be repeated")
     add("--once", action="store_true", help="score what is there, then end")

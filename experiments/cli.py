@@ -10,11 +10,10 @@ from pathlib import Path
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from data_pipelines.errors import UserError as DataError
-from eval.metrics.errors import UserError as MetricError
-from qlae.errors import TrainingFailed, UserError, make_unknown_name_error
+from eval.metrics.errors import InputError
+from qlae.common.errors import RunFailed, UserError, make_unknown_name_error
 
-USER_ERRORS = (UserError, DataError, MetricError, OSError)
+USER_ERRORS = (UserError, InputError, OSError)
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -40,7 +39,7 @@ def run(main: Callable[[], int | None]) -> None:
     except (*USER_ERRORS, flags.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except TrainingFailed as error:
+    except RunFailed as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

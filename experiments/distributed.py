@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from experiments.cli import USER_ERRORS
 from experiments.roll_call import call_roll, name_processes
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.run_directory import get_versions, to_plain
 
 _ADDRESS = flags.DEFINE_string(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ml_collections import ConfigDict
 
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.run_directory import RunDirectory
 
 

@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 
 _RETRY = 0.2  # seconds
 _GRACE = 10.0  # seconds that a client waits longer, to hear from process 0 who is missing

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 
 from experiments.members import Member
-from qlae.errors import TrainingFailed
+from qlae.common.errors import RunFailed
 
 
 class Roster:
@@ -37,7 +37,7 @@ class Roster:
         return all(member.directory.is_complete for member in self.training.values())
 
     def fail(self, index: int, reason: str) -> None:
-        """Ends a member; raises `TrainingFailed` when none is left."""
+        """Ends a member; raises `RunFailed` when none is left."""
         self.failed[index] = reason
         directory = self.members[index].directory
         if jax.process_index() == 0:
@@ -48,12 +48,12 @@ class Roster:
             self.check()
 
     def check(self) -> None:
-        """Raises `TrainingFailed` if any member has failed."""
+        """Raises `RunFailed` if any member has failed."""
         if len(self.members) == 1 and self.failed:
-            raise TrainingFailed(self.failed[0])
+            raise RunFailed(self.failed[0])
         if self.failed:
             paths = ", ".join(str(self.members[i].directory.path) for i in sorted(self.failed))
-            raise TrainingFailed(
+            raise RunFailed(
                 f"{len(self.failed)} of {len(self.members)} members have diverged; the FAILED of "
                 f"each says where: {paths}"
             )

@@ -22,11 +22,10 @@ from dataclasses import dataclass
 from etils import epath
 from ml_collections import ConfigDict
 
-from data_pipelines.errors import UserError as DataError
-from eval.command_line import Parser
 from experiments.cli import check_config_flags, load_config
 from experiments.configs.arms import ARMS
-from qlae.errors import UserError, make_unknown_name_error
+from qlae.common.command_line import Parser
+from qlae.common.errors import UserError, make_unknown_name_error
 from qlae.run_directory import RunDirectory
 
 _PAPER = "experiments/configs/paper_table.py"
@@ -82,7 +81,7 @@ def main() -> int:
             (run.config, run.overrides): run.arguments for run in sweep
         }.values():
             check_config_flags(arguments_of_run)
-    except (UserError, DataError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if arguments.dry_run:
@@ -137,11 +136,7 @@ def to_file_name(text: str) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     """Returns the sweep's arguments."""
-    parser = Parser(
-        prog="python -m experiments.sweeps",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("experiments.sweeps", __doc__)
     add = parser.add_argument
     add("--root", required=True, help="directory of all runs; local or gs://")
     add("--table", default=_PAPER, help="file that says what is not given here (%(default)s)")

@@ -27,7 +27,7 @@ from experiments.profiling import profile_steps
 from experiments.reporter import Reporter
 from experiments.roster import Roster
 from experiments.wiring import Wiring, make_wiring
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.objectives.player import Metrics
 from qlae.run_directory import RunDirectory, get_versions
 from qlae.training.checkpoint import Checkpoints

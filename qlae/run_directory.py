@@ -10,7 +10,7 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.training.checkpoint import list_steps
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
-from qlae.errors import UserError, make_unknown_name_error
+from qlae.common.errors import UserError, make_unknown_name_error
 from qlae.latents.base import Codes, Latents
 from qlae.latents.continuous import GaussianLatents, PointLatents
 from qlae.latents.scalar import ScalarLatents

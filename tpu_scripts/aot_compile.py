@@ -17,11 +17,11 @@ from collections.abc import Sequence
 
 import jax
 
+from qlae.common.errors import UserError
 from tpu_scripts import checks, cli
 from tpu_scripts.aot_report import format_step, make_document
 from tpu_scripts.aot_table import make_table
 from tpu_scripts.compiled import compile_step
-from tpu_scripts.errors import UserError
 from tpu_scripts.supervise import run_main
 from tpu_scripts.topologies import get_topology
 

@@ -13,7 +13,7 @@ from experiments.cli import check_config_flags
 from experiments.members import RunDirectory, make_members
 from experiments.sweeps import load_table as experiments_load_table
 from experiments.wiring import choose_config_mesh
-from tpu_scripts.errors import UserError, make_unknown_name_error
+from qlae.common.errors import UserError, make_unknown_name_error
 from tpu_scripts.topologies import Topology
 
 _LONGEST_NAME = 40  # XPK's limit; a slice or pod of that name gets a suffix.

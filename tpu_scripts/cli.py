@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import NoReturn
 
+from qlae.common.errors import UserError
 from tpu_scripts import checks
-from tpu_scripts.errors import UserError
 from tpu_scripts.lifecycle import Patience
 from tpu_scripts.machines import PROVISIONING, Place
 from tpu_scripts.shell import Command

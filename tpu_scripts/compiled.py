@@ -17,9 +17,9 @@ from ml_collections import ConfigDict
 from experiments import cli as experiments_cli
 from experiments.members import RunDirectory, make_members
 from experiments.wiring import Wiring, make_wiring
+from qlae.common.errors import RunFailed, UserError
 from tpu_scripts import checks
 from tpu_scripts.collectives import Collective, count_loops, parse_collectives
-from tpu_scripts.errors import LaunchError, UserError
 from tpu_scripts.topologies import Topology
 
 # Without these libtpu asks a metadata server that is not there, takes a lock, and complains; which
@@ -34,7 +34,7 @@ _LIBTPU_ENVIRONMENT = {
 }
 
 
-class DoesNotFitError(LaunchError):
+class DoesNotFitError(RunFailed):
     """A step that needs more HBM than a chip has."""
 
 
@@ -201,7 +201,7 @@ def _wire(
 ) -> Wiring:
     try:
         return make_wiring(config, devices, members)
-    except (experiments_cli.UserError, experiments_cli.DataError) as error:
+    except UserError as error:
         raise UserError(" ".join(str(error).split())) from error
 
 

@@ -11,8 +11,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from qlae.common.errors import UserError
 from tpu_scripts import checks, cli
-from tpu_scripts.errors import UserError
 from tpu_scripts.job import make_evaluate_job
 from tpu_scripts.launch_plan import make_plan
 from tpu_scripts.machines import VirtualMachine, make_evaluator

@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import re
 
-from tpu_scripts.errors import LaunchError, UserError
+from qlae.common.errors import RunFailed, UserError
 
 
 class Fault(enum.Enum):
@@ -69,7 +69,7 @@ def make_final_error(what: str, message: str) -> Exception:
     line = " ".join(message.split())[-300:]
     if fault in _ADVICE:
         return UserError(f"{what}: {fault.value}: {line}; {_ADVICE[fault]}")
-    return LaunchError(f"{what}: {line}")
+    return RunFailed(f"{what}: {line}")
 
 
 @dataclasses.dataclass
@@ -83,9 +83,9 @@ class Backoff:
     _delay: float | None = None
 
     def next(self, why: str) -> float:
-        """Returns the next wait. Raises `LaunchError` with `why` when all tries are used."""
+        """Returns the next wait. Raises `RunFailed` with `why` when all tries are used."""
         if self.used >= self.tries:
-            raise LaunchError(f"gave up after {self.tries} retries: {why}")
+            raise RunFailed(f"gave up after {self.tries} retries: {why}")
         self.used += 1
         self._delay = self.first_seconds if self._delay is None else 2 * self._delay
         return min(self._delay, self.limit_seconds)

@@ -16,8 +16,8 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from qlae.common.errors import UserError
 from tpu_scripts import checks, cli
-from tpu_scripts.errors import UserError
 from tpu_scripts.job import Job, make_evaluate_job, make_train_job
 from tpu_scripts.launch_plan import Plan, make_plan
 from tpu_scripts.machines import Place, QueuedResource, VirtualMachine, make_evaluator

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tpu_scripts.errors import LaunchError, UserError
+from qlae.common.errors import RunFailed, UserError
 from tpu_scripts.faults import RETRIED, Backoff, Fault, classify, make_final_error
 from tpu_scripts.job import EXIT_MARK
 from tpu_scripts.launch_plan import Plan
@@ -74,7 +74,7 @@ class Lifecycle:
 
         Raises:
           UserError: a mistake, a missing permission or quota: nothing is tried again.
-          LaunchError: retries or time used up, or the job itself failed.
+          RunFailed: retries or time used up, or the job itself failed.
           Stopped: the launcher was asked to stop; the machine is deleted by then.
         """
         self._check_name()
@@ -136,7 +136,7 @@ class Lifecycle:
             self._raise_if_lost(seen)
             if time.monotonic() > deadline:
                 waited = f"{self.patience.provision:g} s"
-                raise LaunchError(f"{self.plan.name} still {word} after {waited}; gave it up")
+                raise RunFailed(f"{self.plan.name} still {word} after {waited}; gave it up")
             self.shell.wait(self.patience.poll)
         self.say(f"{self.plan.name} is {seen.word}")
 
@@ -148,7 +148,7 @@ class Lifecycle:
             self._raise_if_lost(self._observe())
             if time.monotonic() > deadline:
                 waited = f"{self.patience.workers:g} s"
-                raise LaunchError(
+                raise RunFailed(
                     f"{len(missing)} of {len(probes)} workers of {self.plan.name} {fault} "
                     f"in {waited} (slice/worker): {', '.join(missing)}"
                 )
@@ -222,7 +222,7 @@ class Lifecycle:
         self.say(self.shell.run(self.plan.report).stdout.rstrip())
         if status == str(_USER_MISTAKE):
             raise UserError(f"{job} met a mistake (exit status 2): see its error line above")
-        raise LaunchError(f"{job} failed with exit status {status}: see the end of its log above")
+        raise RunFailed(f"{job} failed with exit status {status}: see the end of its log above")
 
     # Looking, recovering, deleting.
 
@@ -250,7 +250,7 @@ class Lifecycle:
                 raise make_final_error(f"{self.plan.name} is {seen.word}", seen.reason)
             raise Lost(f"{self.plan.name} is {seen.word}{reason}")
         if seen.state in {State.ABSENT, State.DELETING}:
-            raise LaunchError(f"{self.plan.name} was deleted by someone else: not made again")
+            raise RunFailed(f"{self.plan.name} was deleted by someone else: not made again")
 
     def _must(self, command: Command, what: str) -> None:
         """Runs a step on all workers, again after a broken connection."""

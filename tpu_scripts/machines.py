@@ -9,7 +9,7 @@ import enum
 import json
 from typing import Protocol
 
-from tpu_scripts.errors import UserError
+from qlae.common.errors import UserError
 from tpu_scripts.shell import Command
 from tpu_scripts.topologies import Topology, get_topology
 

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
+from qlae.common.errors import UserError
 from tpu_scripts import checks, cli
 from tpu_scripts.aot_report import make_roofline
 from tpu_scripts.aot_table import RESULTS, load_steps
 from tpu_scripts.compiled import CompiledStep
-from tpu_scripts.errors import UserError
 from tpu_scripts.roofline import ASSUMPTIONS
 from tpu_scripts.supervise import run_main
 from tpu_scripts.topologies import Topology, get_topology

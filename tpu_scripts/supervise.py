@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from tpu_scripts.errors import LaunchError, UserError
+from qlae.common.errors import RunFailed, UserError
 from tpu_scripts.faults import make_final_error
 from tpu_scripts.launch_plan import Plan, format_phases
 from tpu_scripts.lifecycle import Lifecycle, Patience, Say
@@ -89,7 +89,7 @@ def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> 
       evaluator_seconds: how long the evaluator may go on once training has ended well.
 
     Raises:
-      UserError, LaunchError: training (or the evaluator, when it runs alone) failed.
+      UserError, RunFailed: training (or the evaluator, when it runs alone) failed.
       Stopped: interrupted; the signal's number is its first argument.
     """
     stop, evaluator_stop = threading.Event(), threading.Event()
@@ -136,7 +136,7 @@ def _evaluate_beside(
             evaluator.run()
         except Stopped:
             pass
-        except (UserError, LaunchError) as error:
+        except (UserError, RunFailed) as error:
             evaluator.say(
                 f"warning: the evaluator ended, training goes on: {error}; evaluate later with "
                 "python -m tpu_scripts.evaluate_beside"
@@ -181,7 +181,7 @@ def run_main(main: Callable[[], None]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except LaunchError as error:
+    except RunFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Stopped as stopped:

@@ -7,7 +7,7 @@ peaks rather than measured rates.
 import dataclasses
 import math
 
-from tpu_scripts.errors import UserError, make_unknown_name_error
+from qlae.common.errors import UserError, make_unknown_name_error
 
 GKE_ACCELERATOR_LABEL = "cloud.google.com/gke-tpu-accelerator"
 GKE_TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-topology"

@@ -9,7 +9,7 @@ import dataclasses
 import threading
 import time
 
-from tpu_scripts.errors import LaunchError, UserError
+from qlae.common.errors import RunFailed, UserError
 from tpu_scripts.faults import Backoff, Fault, classify, make_final_error
 from tpu_scripts.job import Job
 from tpu_scripts.launch_plan import Phase
@@ -121,7 +121,7 @@ def make_xpk_plan(
     )
 
 
-class NeverStartedError(LaunchError):
+class NeverStartedError(RunFailed):
     """No pod of the workload ran in the time given."""
 
 
@@ -143,7 +143,7 @@ class Workload:
 
         Raises:
           UserError: a mistake or a missing permission, before or after the workload was made.
-          LaunchError: the job failed, or its state could not be told.
+          RunFailed: the job failed, or its state could not be told.
           Stopped: the launcher was asked to stop; the workload is deleted by then.
         """
         for command in self.plan.unpack:
@@ -234,7 +234,7 @@ class Workload:
         elif self._exit_status == "2":
             raise UserError(f"{job} met a mistake (exit status 2): see its error line above")
         else:
-            raise LaunchError(
+            raise RunFailed(
                 f"workload {self.plan.name} did not complete (exit status of {job}: "
                 f"{self._exit_status}); it is kept for inspection: {quote(self.plan.find)}"
             )

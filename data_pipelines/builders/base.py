@@ -14,10 +14,10 @@ import tensorflow_datasets as tfds
 
 from data_pipelines.builders import shards
 from data_pipelines.downloads import Download, fetch
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.formats.checks import ImageFile
 from data_pipelines.specs import DatasetSpec, get_spec
+from qlae.common.errors import UserError
 
 _IMAGES_PER_SHARD = 1 << 17
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from array_record.python import array_record_module
 
-from data_pipelines.command_line import Progress
-from data_pipelines.errors import UserError
 from data_pipelines.example_proto import encode_example
 from data_pipelines.formats.checks import ImageFile, damage_is_a_user_error
+from data_pipelines.progress import Progress
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError
 
 _BLOCK = 1024  # images in memory at a time
 # Reading speed is what counts: images of 12 KB decompress slower than they are read.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from data_pipelines.builders.base import GridBuilder
 from data_pipelines.downloads import Download
-from data_pipelines.errors import UserError
 from data_pipelines.formats.norb import PARTS, NorbImages
+from qlae.common.errors import UserError
 
 _LINK = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small"
 _FILES = (

@@ -9,11 +9,11 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.formats.members import open_members
 from data_pipelines.formats.resize import resize
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError
 
 _SUFFIX = "_mesh.mat"
 

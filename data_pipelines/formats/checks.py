@@ -17,8 +17,8 @@ from typing import Protocol
 
 import numpy as np
 
-from data_pipelines.errors import UserError
 from data_pipelines.specs import SPECS, DatasetSpec
+from qlae.common.errors import UserError
 
 
 class ImageFile(Protocol):

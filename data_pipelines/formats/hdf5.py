@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError
 
 _SHORTEST_RUN = 1024  # images
 _LARGEST_RUN = 256 << 20  # bytes

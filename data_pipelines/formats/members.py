@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
+from qlae.common.errors import UserError
 
 
 class Members(Protocol):

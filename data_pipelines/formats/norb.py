@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.formats.resize import resize
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError
 
 PARTS = (
     "smallnorb-5x46789x9x18x6x2x96x96-training",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.specs import SPECS, DatasetSpec
+from qlae.common.errors import UserError
 
 _SKIP = 16 << 20  # bytes read at a time to reach a position in a compressed member
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_pipelines.errors import UserError
 from data_pipelines.formats import checks
 from data_pipelines.formats.members import open_members
 from data_pipelines.formats.resize import resize
 from data_pipelines.specs import DatasetSpec
+from qlae.common.errors import UserError
 
 _NUMBERED = re.compile(r"(?:^|/)images/(\d{6})\.png$")
 _PUBLISHED_SIZE = 128

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 from sklearn import ensemble
 
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.samples import drop_constant_sources, halve_rows, make_samples
 
 
@@ -35,7 +35,8 @@ def compute_dci(
       "dci_disentanglement", "dci_completeness", "dci_informativeness", each in [0, 1].
 
     Raises:
-      UserError: see `make_samples`; or half of the samples shows fewer than two values of a source.
+      InputError: see `make_samples`; or half of the samples shows fewer than two values of
+        a source.
     """
 
     def make_predictor() -> ensemble.GradientBoostingClassifier:
@@ -73,7 +74,7 @@ def _compute(
     importances, accuracies = [], []
     for labels_N in samples.sources_NxS.T:
         if len(np.unique(labels_N[fitted])) < 2 or not len(scored):
-            raise UserError(
+            raise InputError(
                 f"{len(fitted)} samples to fit on show fewer than two values of a source: pass "
                 "more samples"
             )

@@ -38,7 +38,7 @@ def compute_factor_vae(
       0 for one draw). Range [0, 1], chance being 1 / S; 0 when all latents are constant.
 
     Raises:
-      UserError: see `make_samples` and `make_groups`.
+      InputError: see `make_samples` and `make_groups`.
     """
     samples = drop_constant_sources(make_samples(sources_NxS, latents_NxZ, discrete=discrete))
     groups = make_groups(samples)

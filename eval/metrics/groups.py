@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.samples import Samples
 
 
@@ -52,13 +52,13 @@ def make_groups(samples: Samples) -> Groups:
     """Groups by the sources of `samples`, none of which may be constant.
 
     Raises:
-      UserError: a source of which no value occurs twice.
+      InputError: a source of which no value occurs twice.
     """
     order, first, size, anchors = [], [], [], []
     for labels_N, num_classes in zip(samples.sources_NxS.T, samples.num_classes, strict=True):
         count_C = np.bincount(labels_N, minlength=num_classes)
         if count_C.max() < 2:
-            raise UserError(
+            raise InputError(
                 f"no value of a source occurs twice in {len(labels_N)} samples, and groups share "
                 "a value: pass more samples"
             )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eval.metrics import information, logistic
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.explicitness import ComputeLosses, compute_explicitness
 from eval.metrics.samples import Samples, halve_rows, make_samples
 
@@ -88,7 +88,7 @@ def compute_infomec(
         class labels are relabelled by value, so gaps, offsets and negative labels do not matter.
       * A constant source has no entropy to explain. Its NMI row is 0, its per-source terms are NaN,
         and it enters neither a mean nor the count S by which InfoM is rescaled. With every source
-        constant nothing can be said: UserError.
+        constant nothing can be said: InputError.
       * No active latent: the latents say nothing, and all three scores are 0.
       * One active latent: the share of its best latent in a source's information is 1 and cannot be
         rescaled from [1/1, 1]; InfoC is that share, 1, for a source that the latent informs
@@ -112,11 +112,11 @@ def compute_infomec(
       backend: "numpy", or "jax" for the same numbers (to 1e-5) from JAX's default device.
 
     Raises:
-      UserError: a ValueError of one line: bad arrays (see `make_samples`), no such backend, or
+      InputError: a ValueError of one line: bad arrays (see `make_samples`), no such backend, or
         `num_neighbors` below 1.
     """
     if num_neighbors < 1:
-        raise UserError(f"num_neighbors is {num_neighbors}, expected at least 1: the paper has 10")
+        raise InputError(f"num_neighbors is {num_neighbors}, expected at least 1: the paper has 10")
     samples = make_samples(sources_NxS, latents_NxZ, discrete=discrete)
     varying_S = samples.varying_sources
     active_Z = find_active_latents(samples)
@@ -159,7 +159,7 @@ def _choose_backend(name: str) -> tuple[Callable[..., np.ndarray], ComputeLosses
         from eval.metrics import accelerated
 
         return accelerated.compute_nmi, accelerated.compute_losses
-    raise UserError(f"no backend is called {name!r}: it is 'numpy' or 'jax'")
+    raise InputError(f"no backend is called {name!r}: it is 'numpy' or 'jax'")
 
 
 def find_active_latents(samples: Samples) -> np.ndarray:

@@ -21,7 +21,7 @@ def compute_mig(sources_NxS: Any, latents_NxZ: Any, *, discrete: bool) -> dict[s
       "mig" in [0, 1], 1 when each source is known from one latent and from no other.
 
     Raises:
-      UserError: see `make_samples`.
+      InputError: see `make_samples`.
     """
     samples = make_binned(make_samples(sources_NxS, latents_NxZ, discrete=discrete))
     nmi_SxZ = information.compute_nmi(samples)[samples.varying_sources]

@@ -23,7 +23,7 @@ def compute_modularity(sources_NxS: Any, latents_NxZ: Any, *, discrete: bool) ->
       "modularity" in [0, 1].
 
     Raises:
-      UserError: see `make_samples`.
+      InputError: see `make_samples`.
     """
     samples = make_samples(sources_NxS, latents_NxZ, discrete=discrete)
     samples = make_binned(drop_constant_sources(samples))

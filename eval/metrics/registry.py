@@ -9,7 +9,7 @@ import numpy as np
 
 from eval.metrics.beta_vae import compute_beta_vae
 from eval.metrics.dci import compute_dci, compute_dci_forest
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.factor_vae import compute_factor_vae
 from eval.metrics.infomec import compute_infomec
 from eval.metrics.mig import compute_mig
@@ -78,11 +78,11 @@ METRICS: dict[str, Metric] = {
 
 
 def get_metric(name: str) -> Metric:
-    """The metric of that name; UserError with the nearest name if there is none."""
+    """The metric of that name; InputError with the nearest name if there is none."""
     if name in METRICS:
         return METRICS[name]
     near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.0)
-    raise UserError(f"no metric is called {name!r}, did you mean {near[0]!r}? one of {[*METRICS]}")
+    raise InputError(f"no metric is called {name!r}, did you mean {near[0]!r}? one of {[*METRICS]}")
 
 
 def compute_metrics(
@@ -94,7 +94,7 @@ def compute_metrics(
       Scores by metric name, and for each metric that failed one line that says why.
 
     Raises:
-      UserError: a name that is not in the table, before anything is computed.
+      InputError: a name that is not in the table, before anything is computed.
     """
     metrics = [get_metric(name) for name in names]
     scores: dict[str, dict[str, float]] = {}
@@ -106,6 +106,6 @@ def compute_metrics(
             )
         except Exception as error:
             line = " ".join(str(error).split())
-            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
             errors[metric.name] = kind + line
     return scores, errors

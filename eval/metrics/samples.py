@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,24 +46,24 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
     one codebook value several neighbouring floats.
 
     Raises:
-      UserError: wrong number of dimensions, no rows or columns, lengths that differ, NaN or inf,
+      InputError: wrong number of dimensions, no rows or columns, lengths that differ, NaN or inf,
         dtypes that are not real numbers, sources that are not integral, or no source that varies.
     """
     sources_NxS = _real_matrix(sources, "sources", "S")
     latents_NxZ = _real_matrix(latents, "latents", "Z")
     if len(sources_NxS) != len(latents_NxZ):
-        raise UserError(
+        raise InputError(
             f"sources have {len(sources_NxS)} rows and latents {len(latents_NxZ)}: pass one row "
             "per sample in both, in the same order"
         )
     if sources_NxS.dtype.kind == "f" and np.any(sources_NxS != np.round(sources_NxS)):
-        raise UserError(
+        raise InputError(
             "sources hold fractional values, expected integer class labels: pass the index of "
             "each source's value instead"
         )
     sources_NxS, num_classes = _relabel(sources_NxS)
     if max(num_classes) < 2:
-        raise UserError(
+        raise InputError(
             "no source takes more than one value, so there is nothing to disentangle: pass "
             "samples in which at least one source varies"
         )
@@ -126,22 +126,22 @@ def _real_matrix(values: Any, name: str, columns: str) -> np.ndarray:
     """`values` as a finite two-dimensional array of real numbers."""
     values = np.asarray(values)
     if values.ndim != 2:
-        raise UserError(
+        raise InputError(
             f"{name} have shape {values.shape}, expected (N, {columns}): one row per sample and "
             "one column per variable"
         )
     if 0 in values.shape:
-        raise UserError(f"{name} have shape {values.shape}: pass at least one row and one column")
+        raise InputError(f"{name} have shape {values.shape}: pass at least one row and one column")
     if values.dtype.kind == "b":
         values = values.astype(np.int64)
     # jax's bfloat16 has kind "V": what casts safely to float64 is a real number all the same.
     if values.dtype.kind not in "iuf" and not np.can_cast(values.dtype, np.float64):
-        raise UserError(f"{name} have dtype {values.dtype}, expected integers or real numbers")
+        raise InputError(f"{name} have dtype {values.dtype}, expected integers or real numbers")
     if values.dtype.kind not in "iu":
         values = values.astype(np.float64)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).any(axis=1).sum())
-        raise UserError(f"{name} hold NaN or inf in {bad} of {len(values)} rows: drop those rows")
+        raise InputError(f"{name} hold NaN or inf in {bad} of {len(values)} rows: drop those rows")
     return values
 
 

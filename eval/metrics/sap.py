@@ -29,7 +29,7 @@ def compute_sap(
       ten evenly spaced values scores far less.
 
     Raises:
-      UserError: see `make_samples`.
+      InputError: see `make_samples`.
     """
     samples = drop_constant_sources(make_samples(sources_NxS, latents_NxZ, discrete=discrete))
     latents_NxZ = samples.latents_NxZ.astype(np.float64)

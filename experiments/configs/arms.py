@@ -4,7 +4,7 @@ import importlib
 
 from ml_collections import ConfigDict
 
-from qlae.errors import make_unknown_name_error
+from qlae.common.errors import make_unknown_name_error
 
 AUTOENCODERS = (
     "ae",

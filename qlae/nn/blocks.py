@@ -11,7 +11,7 @@ import jax
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.nn.convolution import Conv, ConvTranspose
 from qlae.nn.init import make_bias_init, uniform_fan_in
 

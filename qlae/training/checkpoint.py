@@ -8,7 +8,7 @@ import jax
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.training.state import Params, TrainState
 
 _DIRECTORY = "checkpoints"

@@ -63,7 +63,7 @@ def train(
         preemption: whether the run was asked to stop.
 
     Raises:
-        TrainingFailed: by `fail`.
+        RunFailed: by `fail`.
         UserError: a checkpoint could not be written.
     """
     while step < schedule.num_steps:

@@ -11,7 +11,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from qlae.batch import AXIS
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 
 
 @dataclass(frozen=True)

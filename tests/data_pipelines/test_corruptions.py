@@ -14,9 +14,9 @@ from PIL import Image
 from data_pipelines import prepare
 from data_pipelines.builders.shapes3d import Shapes3d
 from data_pipelines.downloads import Download
-from data_pipelines.errors import UserError
 from data_pipelines.formats.checks import find_grid_order
 from data_pipelines.specs import SPECS
+from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>Quota exceeded</title></head></html>"

@@ -9,7 +9,7 @@ import pytest
 from data_pipelines import prepare
 from data_pipelines.builders.shapes3d import Shapes3d
 from data_pipelines.downloads import Download, fetch
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 
 CONTENT = bytes(range(256)) * 5000

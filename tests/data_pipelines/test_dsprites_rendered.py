@@ -9,8 +9,8 @@ import pytest
 
 from data_pipelines import procedural
 from data_pipelines.datasets import make_dataset
-from data_pipelines.errors import UserError
 from data_pipelines.specs import get_spec
+from qlae.common.errors import UserError
 
 SPEC = get_spec("dsprites_rendered")
 

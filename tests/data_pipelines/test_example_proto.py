@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import example_serializer
 
 from data_pipelines import example_proto
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 
 IMAGE = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
 FEATURES = tfds.features.FeaturesDict(

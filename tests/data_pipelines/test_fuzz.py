@@ -5,7 +5,7 @@ import pytest
 
 from data_pipelines import prepare
 from data_pipelines.datasets import make_dataset
-from data_pipelines.errors import UserError
+from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 from tests.data_pipelines.test_prepare import SOURCES
 

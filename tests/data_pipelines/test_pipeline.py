@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from data_pipelines.datasets import make_dataset
-from data_pipelines.errors import UserError
 from data_pipelines.pipeline import make_eval_batches, make_train_iterator
 from data_pipelines.splits import make_split
+from qlae.common.errors import UserError
 
 DATASET = make_dataset("shapes3d_rendered", image_size=16)
 SPLIT = make_split(DATASET.spec, "heldout", seed=0)

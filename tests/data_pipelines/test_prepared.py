@@ -14,10 +14,10 @@ from PIL import Image
 
 from data_pipelines import example_proto, prepare
 from data_pipelines.datasets import make_dataset
-from data_pipelines.errors import UserError
 from data_pipelines.pipeline import make_train_iterator
 from data_pipelines.prepared import MemoryDataset, open_prepared
 from data_pipelines.splits import make_split
+from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 
 

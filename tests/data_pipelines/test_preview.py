@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_pipelines import command_line, preview
+from data_pipelines import preview
 from data_pipelines.datasets import make_dataset
+from qlae.common.command_line import run_command
 
 
 def test_each_row_varies_one_source_alone():
@@ -35,9 +36,7 @@ def test_command_writes_the_picture_and_prints_the_table(name, tmp_path, capsys)
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    with pytest.raises(SystemExit) as caught:
-        command_line.run(preview.main, arguments)
-    assert caught.value.code == 2
+    assert run_command(preview.main, arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1

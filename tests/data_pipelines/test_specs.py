@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from data_pipelines.errors import UserError
 from data_pipelines.specs import SPECS, get_spec
+from qlae.common.errors import UserError
 
 PUBLISHED = {
     "shapes3d": (480_000, (10, 10, 10, 8, 4, 15)),

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipelines.errors import UserError
 from data_pipelines.specs import SPECS, get_spec
 from data_pipelines.splits import Pair, make_split
+from qlae.common.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(SPECS)

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from eval.metrics.errors import UserError
 from eval.records import Record, load_records, record_path, write_record
+from qlae.common.errors import UserError
 
 
 def make_record(**changes):

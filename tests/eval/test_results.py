@@ -11,9 +11,10 @@ import pytest
 from scipy import stats
 
 from eval import aggregate, results
-from eval.metrics.errors import UserError
 from eval.records import Record, write_record
 from eval.tables import ALL_DATASETS
+from qlae.common.command_line import run_command
+from qlae.common.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
 QLAE = (0.9, 0.92, 0.94)
@@ -53,7 +54,7 @@ def save(root, records):
 
 
 def run(capsys, *arguments):
-    code = results.main([str(argument) for argument in arguments])
+    code = run_command(results.main, [str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     return code, out, err
 

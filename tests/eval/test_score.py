@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from eval import score
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.infomec import compute_infomec
+from qlae.common.command_line import run_command
+from qlae.common.errors import UserError
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def arrays():
 
 
 def run(capsys, *arguments):
-    code = score.main([str(argument) for argument in arguments])
+    code = run_command(score.main, [str(argument) for argument in arguments], (InputError,))
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -174,7 +176,7 @@ def test_as_a_process(tmp_path):
         check=False,
     )
     assert run.returncode == 2
-    assert run.stderr == "error: the following arguments are required: --sources\n"
+    assert run.stderr == "error: the following arguments are required: --sources (see --help)\n"
 
 
 def test_real_values_are_not_taken_for_codes():

@@ -12,7 +12,7 @@ from eval.encode import compute_psnr, make_encoder
 from eval.metrics.infomec import compute_infomec
 from eval.records import load_records
 from eval.restored import open_run
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.training.checkpoint import list_steps
 from tests import runs
 

@@ -11,7 +11,7 @@ from experiments.configs import quickstart
 from experiments.configs.arms import ARMS, GANS, get_arm_config
 from experiments.configs.base import DATASETS
 from experiments.listing import format_listing
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.program import make_program
 
 PAPER = {  # method, section 5

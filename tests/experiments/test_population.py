@@ -11,7 +11,7 @@ from eval.records import load_records
 from experiments.cli import load_config
 from experiments.members import make_members
 from experiments.wiring import make_wiring
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.run_directory import RunDirectory
 from qlae.training.checkpoint import list_steps
 from tests import runs

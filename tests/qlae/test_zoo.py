@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from experiments.cli import load_config
 from qlae import zoo
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.latents.base import Codebook
 from qlae.program import make_program
 from qlae.training.optimizer import make_decay_mask

@@ -94,7 +94,7 @@ def test_a_step_that_does_not_fit(capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--topology=v5e:16x15", f"--config={QLAE}"), "did you mean v5e:16x16"),
+        (("--topology=v5e:16x15", f"--config={QLAE}"), "did you mean 'v5e:16x16'"),
         (
             ("--topology=v5e:16x16", f"--config={QLAE}"),
             "v5e:16x16: config.batch_size=128 does not divide by 256 devices along 'data'; use a ",

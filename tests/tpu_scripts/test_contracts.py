@@ -8,8 +8,8 @@ from absl import flags
 
 import experiments.train  # noqa: F401  (defines its flags)
 from eval import worker
+from qlae.common.errors import UserError
 from tpu_scripts import checks
-from tpu_scripts.errors import UserError
 from tpu_scripts.job import make_evaluate_job, make_train_job
 from tpu_scripts.topologies import get_topology
 

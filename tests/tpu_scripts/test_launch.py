@@ -5,20 +5,20 @@ import shlex
 import pytest
 
 from tpu_scripts import evaluate_beside
-from tpu_scripts.faults import Backoff, Fault, LaunchError, classify
+from tpu_scripts.faults import Backoff, Fault, RunFailed, classify
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--topology=v5e:16x15"], "unknown topology 'v5e:16x15': did you mean v5e:16x16"),
+        (["--topology=v5e:16x15"], "unknown topology 'v5e:16x15': did you mean 'v5e:16x16'"),
         (["--project="], "no project: pass --project=ID"),
         (["--zone="], "no zone: pass --zone=us-west4-a"),
         (["--project=My Project"], "is not a project id"),
         (["--zone=us-west4"], "--zone='us-west4' is not a zone"),
         (["--name=My_Run"], "--name='My_Run' is not a valid name"),
         (["--name=" + "a" * 36], "is not a valid name"),  # Its evaluator's would be too long.
-        (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean experiments/configs/ti"),
+        (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean 'experiments/configs/ti"),
         (["--config=experiments/configs/tiny.py:shape"], "unknown dataset 'shape'"),
         (["--config=experiments/configs/tiny.py:shapes3d"], "pass --config.data.data_dir=gs://"),
         (["--config.batch_size=0"], "it must be at least 1"),
@@ -191,5 +191,5 @@ def test_backoff_doubles_to_its_limit_and_ends():
     assert [backoff.next("x") for _ in range(4)] == [1, 2, 4, 5]
     backoff.succeeded()
     assert backoff.next("x") == 1
-    with pytest.raises(LaunchError, match="gave up after 5 retries: x"):
+    with pytest.raises(RunFailed, match="gave up after 5 retries: x"):
         backoff.next("x")

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
+from qlae.common.errors import UserError
 from tests.tpu_scripts.test_aot_table import make_step
 from tpu_scripts import plan
-from tpu_scripts.errors import UserError
 from tpu_scripts.plan import Population, make_plan
 from tpu_scripts.topologies import get_topology
 
@@ -72,7 +72,7 @@ def test_the_papers_tables_on_the_committed_programs(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((TABLE, "--topology=v5e:16x15"), "did you mean v5e:16x16"),
+        ((TABLE, "--topology=v5e:16x15"), "did you mean 'v5e:16x16'"),
         ((TABLE, "--topology=v4:2x2x1"), "no program like ae's has been compiled for v4:1x1"),
         (("experiments/configs/qlae.py", "--topology=v5e:2x2"), "no table of runs: it lacks"),
         (("nowhere.py", "--topology=v5e:2x2"), "no config file 'nowhere.py'"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tpu_scripts.errors import UserError
+from qlae.common.errors import UserError
 from tpu_scripts.topologies import TOPOLOGIES, get_topology
 
 
@@ -49,7 +49,7 @@ def test_selector_and_specs():
 
 
 def test_unknown_topology_names_the_nearest():
-    with pytest.raises(UserError, match=r"unknown topology 'v5e:16x15': did you mean v5e:16x16"):
+    with pytest.raises(UserError, match=r"unknown topology 'v5e:16x15': did you mean 'v5e:16x16'"):
         get_topology("v5e:16x15")
     with pytest.raises(UserError, match=r"valid: v4:2x2x1"):
         get_topology("h100")

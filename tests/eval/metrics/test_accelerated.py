@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize
 
 from eval.metrics import accelerated, information
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.infomec import compute_infomec
 from eval.metrics.lbfgs import minimize
 from eval.metrics.samples import make_samples
@@ -80,5 +80,5 @@ def test_optimiser_walks_the_path_of_scipy():
 
 
 def test_backends_have_names():
-    with pytest.raises(UserError, match="no backend is called 'cuda': it is 'numpy' or 'jax'"):
+    with pytest.raises(InputError, match="no backend is called 'cuda': it is 'numpy' or 'jax'"):
         compute_infomec(np.eye(3, dtype=int), np.eye(3), discrete=True, backend="cuda")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.infomec import compute_infomec
 
 GOLDEN = np.load(
@@ -261,7 +261,7 @@ def test_separable_latents_with_huge_logits():
     ],
 )
 def test_bad_input_is_one_clear_line(sources, latents, message):
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         compute_infomec(sources, latents, discrete=False)
     assert isinstance(caught.value, ValueError)
     assert "\n" not in str(caught.value)

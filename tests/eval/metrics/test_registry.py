@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eval.metrics import registry
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.registry import METRICS, Metric, compute_metrics
 
 
@@ -41,7 +41,7 @@ def test_one_failure_does_not_take_the_others_down(monkeypatch):
 
 
 def test_unknown_name_names_the_nearest():
-    with pytest.raises(UserError, match="did you mean 'infomec'"):
+    with pytest.raises(InputError, match="did you mean 'infomec'"):
         compute_metrics(["infomek"], *samples(), discrete=False)
 
 

@@ -6,7 +6,7 @@ from sklearn import dummy, ensemble, linear_model, metrics, svm
 
 from eval.metrics.beta_vae import compute_beta_vae
 from eval.metrics.dci import compute_dci, compute_dci_forest
-from eval.metrics.errors import UserError
+from eval.metrics.errors import InputError
 from eval.metrics.factor_vae import compute_factor_vae
 from eval.metrics.mig import compute_mig
 from eval.metrics.modularity import compute_modularity
@@ -107,7 +107,7 @@ def test_defined_at_the_edges(name):
         assert all(0 <= value <= 1 for value in values.values())
     one_source = SUITE[name](sources[:, :1], sources, discrete=True)
     assert all(0 <= value <= 1 for value in one_source.values())
-    with pytest.raises(UserError, match="NaN"):
+    with pytest.raises(InputError, match="NaN"):
         SUITE[name](sources, np.full((len(sources), 2), np.nan), discrete=False)
 
 
@@ -275,5 +275,5 @@ def test_seeds_move_only_the_scores_that_draw():
 @pytest.mark.parametrize("compute", [compute_factor_vae, compute_beta_vae])
 def test_groups_need_a_repeated_value(compute):
     sources = np.stack([np.arange(20), np.arange(20) % 2], axis=1)
-    with pytest.raises(UserError, match="occurs twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         compute(sources, sources, discrete=True)

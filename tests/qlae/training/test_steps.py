@@ -8,7 +8,7 @@ from data_pipelines.pipeline import make_train_iterator
 from experiments.cli import load_config
 from experiments.members import make_members
 from experiments.wiring import Wiring, make_wiring
-from qlae.errors import UserError
+from qlae.common.errors import UserError
 from qlae.run_directory import RunDirectory
 from qlae.training.sharding import choose_mesh, put
 

@@ -1,35 +1,12 @@
-"""What the package's commands share: one-line errors, exit codes, a progress line with ETA."""
+"""A progress line with the time that is left."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import NoReturn, TextIO
+from typing import TextIO
 
-from data_pipelines.errors import UserError
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the complaint and leave with the exit code of a user's mistake."""
-        print(f"error: {message}; try --help", file=sys.stderr)
-        sys.exit(2)
-
-
-def run(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> None:
-    """Call ``main(argv)``; a user's mistake becomes one line on stderr and exit code 2."""
-    try:
-        main(argv)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+from qlae.common.command_line import format_duration
 
 
 class Progress:
@@ -64,15 +41,9 @@ class Progress:
         rate = (done - self._first) / max(now - self._began, 1e-6)
         if not self._total:
             return f"{self._label}: {done:,} {self._unit}, {rate:,.0f}/s"
-        left = _clock((self._total - done) / rate) if rate > 0 else "unknown"
+        left = format_duration((self._total - done) / rate) if rate > 0 else "unknown"
         share = 100 * done // self._total
         return (
             f"{self._label}: {done:,} of {self._total:,} {self._unit} ({share}%), "
             f"{rate:,.0f}/s, ETA {left}"
         )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,4 +1,4 @@
-"""The error that a user's mistake raises: one line, no traceback at an entry point."""
+"""The ways in which a command ends early: each is one line for its user, and an exit code."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,15 +10,19 @@ class UserError(ValueError):
     """A mistake in what the user gave: the message says what is wrong, expected, and to do."""
 
 
-def make_unknown_name_error(kind: str, name: str, valid: Iterable[str]) -> UserError:
+class RunFailed(Exception):
+    """A run that cannot go on through no mistake in its arguments; trying again is no help."""
+
+
+class StorageError(Exception):
+    """A store or a network that did not answer as it should; the same command may succeed later."""
+
+
+def make_unknown_name_error(kind: str, name: object, valid: Iterable[str]) -> UserError:
     """Returns a `UserError` for an unknown `name`, with the nearest valid one if any is."""
     valid = sorted(valid)
-    near = difflib.get_close_matches(name, valid, n=1)
+    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
     if near and len(valid) > _MOST_LISTED:
         return UserError(f"unknown {kind} {name!r}: did you mean {near[0]!r}?")
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(valid)}")
-
-
-class TrainingFailed(Exception):
-    """A run that cannot go on through no mistake in its arguments; the message is one line."""

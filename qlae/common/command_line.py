@@ -1,0 +1,99 @@
+"""How every command meets its user: flags in, one clear line and an exit code out."""
+
+import argparse
+import enum
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from qlae.common.errors import RunFailed, StorageError, UserError
+
+
+class Exit(enum.IntEnum):
+    """Exit codes of all commands."""
+
+    DONE = 0
+    FAILED = 1  # the run failed; the same command would fail again
+    MISTAKE = 2  # of the user
+    TRY_AGAIN = 75  # storage or network; the same command may succeed
+    INTERRUPTED = 130  # by Ctrl-C
+    STOPPED = 143  # asked to stop, and did so in order; the same command resumes
+
+
+# Of the operating system's errors, those that no waiting mends.
+_WRONG_PATHS: tuple[type[OSError], ...] = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers a mistake with one line.
+
+    Args:
+        module: as it is started, `python -m module`.
+        description: the module's docstring, shown by `--help` as it is.
+        epilog: shown below the flags.
+    """
+
+    def __init__(self, module: str, description: str | None, epilog: str | None = None):
+        super().__init__(
+            prog=f"python -m {module}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a `UserError`."""
+        raise UserError(f"{message} (see --help)")
+
+
+def run_command(
+    main: Callable[[Sequence[str]], int | None],
+    arguments: Sequence[str] | None = None,
+    mistakes: tuple[type[Exception], ...] = (),
+) -> int:
+    """Runs a command; returns its exit code (`Exit`), after one line on stderr for an error.
+
+    Args:
+        main: arguments -> exit code, or None when it is done.
+        arguments: of the command line; None takes this process's.
+        mistakes: further exceptions that are the user's mistake.
+    """
+    all_mistakes: tuple[type[Exception], ...] = (UserError, *_WRONG_PATHS, *mistakes)
+    try:
+        code = main(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except all_mistakes as error:
+        return complain(error, Exit.MISTAKE)
+    except RunFailed as error:
+        return complain(error, Exit.FAILED)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; nothing is left to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except (StorageError, OSError) as error:
+        return complain(error, Exit.TRY_AGAIN)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
+        os._exit(Exit.INTERRUPTED)  # not waiting for steps that a device still has to take
+    return Exit.DONE if code is None else code
+
+
+def complain(error: Exception, code: Exit) -> Exit:
+    """Prints an error as one line on stderr; returns the code."""
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def format_duration(seconds: float) -> str:
+    """Returns h:mm:ss, or m:ss below an hour."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
