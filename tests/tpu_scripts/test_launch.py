@@ -18,7 +18,7 @@ from tpu_scripts.faults import Backoff, Fault, RunFailed, classify
         (["--zone=us-west4"], "--zone='us-west4' is not a zone"),
         (["--name=My_Run"], "--name='My_Run' is not a valid name"),
         (["--name=" + "a" * 36], "is not a valid name"),  # Its evaluator's would be too long.
-        (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean 'experiments/configs/ti"),
+        (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean 'experiments/configs/t"),
         (["--config=experiments/configs/tiny.py:shape"], "unknown dataset 'shape'"),
         (["--config=experiments/configs/tiny.py:shapes3d"], "pass --config.data.data_dir=gs://"),
         (["--config.batch_size=0"], "it must be at least 1"),
