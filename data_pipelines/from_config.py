@@ -1,16 +1,43 @@
 """From `config.data` to a dataset, its split, and what turns a batch into images on the device."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from data_pipelines.datasets import Dataset, make_dataset
+from data_pipelines.datasets import Dataset, RenderedDataset, make_dataset
+from data_pipelines.pipeline import Emit
 from data_pipelines.splits import Split, make_split
 
 
-def make_data(config: ConfigDict) -> tuple[Dataset, Split]:
+@dataclass(frozen=True)
+class Data:
+    """What a run reads.
+
+    Attributes:
+        dataset: its images.
+        split: which of them are trained on, and which evaluated.
+        emit: what the pipeline sends to the device: images, or indices to render in the step.
+    """
+
+    dataset: Dataset
+    split: Split
+    emit: Emit
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a model has to know of it: `image_shape`, `source_names`, `num_train`."""
+        return {
+            "image_shape": self.dataset.spec.image_shape,
+            "source_names": self.dataset.spec.source_names,
+            "num_train": len(self.split.train_indices),
+        }
+
+
+def make_data(config: ConfigDict) -> Data:
     """Opens the dataset that `config` (a run's `config.data`) names, and splits its grid.
 
     Raises:
@@ -25,7 +52,8 @@ def make_data(config: ConfigDict) -> tuple[Dataset, Split]:
     split = make_split(
         dataset.spec, config.protocol, seed=config.split_seed, num_heldout=config.num_heldout
     )
-    return dataset, split
+    renders = config.render_in_step and isinstance(dataset, RenderedDataset)
+    return Data(dataset, split, "index" if renders else "image")
 
 
 def make_prepare(dataset: Dataset) -> Callable[[dict[str, jax.Array]], jax.Array]:

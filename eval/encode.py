@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines.from_config import make_prepare
+from data_pipelines.from_config import Data, make_prepare
 from data_pipelines.pipeline import make_eval_batches
-from eval.restored import RestoredRun
+from qlae.program import Program
+from qlae.training.layout import Layout
 from qlae.training.state import Params
 
 
@@ -28,39 +29,41 @@ class Encoding:
     psnr_N: np.ndarray
 
 
-def make_encoder(run: RestoredRun) -> Callable[[Params], Encoding]:
+def make_encoder(
+    program: Program, data: Data, layout: Layout, batch_size: int
+) -> Callable[[Params], Encoding]:
     """Returns the function that encodes all evaluation images with given parameters.
 
     Batches are split over the mesh, the last padded under a mask; the parameters are not donated.
     """
-    prepare = make_prepare(run.dataset)
+    prepare = make_prepare(data.dataset)
 
     def encode_batch(params: Params, batch: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
-        model = run.program.merge(params)
+        model = program.merge(params)
         image = prepare(batch)
         codes = model.encode(image)
         decoded = jax.nn.sigmoid(model.decode(codes.z_hat).astype(jnp.float32))
         return codes.latents, compute_psnr(image, decoded), batch["mask"]
 
-    jitted = jax.jit(encode_batch, out_shardings=run.sharding.replicated)
+    jitted = jax.jit(encode_batch, out_shardings=layout.replicated)
 
-    indices = run.split.eval_indices
+    indices = data.split.eval_indices
 
     def encode(params: Params) -> Encoding:
         latents, psnr = [], []
         for batch in make_eval_batches(
-            run.dataset,
+            data.dataset,
             indices,
-            batch_size=run.batch_size,
+            batch_size=batch_size,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         ):
-            latents_b, psnr_b, mask_b = jitted(params, run.sharding.put_batch(batch))
+            latents_b, psnr_b, mask_b = jitted(params, layout.put_batch(batch))
             mask = np.asarray(mask_b)
             latents.append(np.asarray(latents_b)[mask])
             psnr.append(np.asarray(psnr_b)[mask])
         return Encoding(
-            sources_NxS=run.dataset.spec.sources_at(indices),
+            sources_NxS=data.dataset.spec.sources_at(indices),
             latents_NxZ=np.concatenate(latents),
             psnr_N=np.concatenate(psnr),
         )

@@ -1,6 +1,5 @@
 """Scores the checkpoints of one run: numbers to a record, pictures to PNG, both to TensorBoard."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +7,19 @@ import numpy as np
 from absl import logging
 from etils import epath
 from matplotlib.figure import Figure
-from tensorboardX import SummaryWriter
 
 from eval import plots
-from eval.encode import Encoding, make_encoder
+from eval.encode import Encoding
+from eval.evaluation import Evaluation
 from eval.metrics.infomec import find_active_latents
 from eval.metrics.information import compute_nmi
 from eval.metrics.registry import METRIC_VERSION, compute_metrics
 from eval.metrics.samples import make_samples
-from eval.pictures import Pictures, make_illustrator
+from eval.pictures import Pictures
 from eval.records import Record, record_path, write_record
-from eval.restored import RestoredRun
-from qlae.run_directory import get_config_id, get_versions
-from qlae.training.checkpoint import list_steps
+from qlae.common.event_log import EventLog
+from qlae.restore import StoredRun
+from qlae.run_directory import get_config_id, get_versions, list_steps
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,16 @@ class Structure:
 
 
 class Evaluator:
-    """Evaluates one run; compiled functions are made once and serve all its checkpoints."""
+    """Evaluates the checkpoints of one run.
 
-    def __init__(self, run: RestoredRun):
-        self.run = run
+    Args:
+        run: whose.
+        evaluation: how; other runs may share it.
+    """
+
+    def __init__(self, run: StoredRun, evaluation: Evaluation):
+        self.run, self.evaluation = run, evaluation
+        self._log: EventLog | None = None
 
     def list_pending(self) -> list[int]:
         """Returns the steps that have a finalised checkpoint and no record yet, ascending."""
@@ -49,9 +54,9 @@ class Evaluator:
         Raises:
             UserError: the checkpoint cannot be read.
         """
-        params = self.run.load(step)
-        encoding = self._encode(params)
-        discrete = self.run.abstract_model.latents.num_values is not None
+        params = self.run.load(step, self.evaluation.layout.replicated)
+        encoding = self.evaluation.encode(params)
+        discrete = self.evaluation.abstract_model.latents.num_values is not None
         scores, errors = compute_metrics(
             self.run.config.eval.metrics,
             encoding.sources_NxS,
@@ -60,29 +65,19 @@ class Evaluator:
         )
         structure = compute_structure(encoding, discrete)
         record = self._make_record(step, encoding, scores, errors, structure)
-        self._publish(step, record, structure, self._illustrate(params, encoding))
+        self._publish(step, record, structure, self.evaluation.illustrate(params, encoding))
         write_record(self.run.directory.path, record)
         return record
 
     def close(self) -> None:
         """Flushes TensorBoard, if anything was written."""
-        if "_writer" in self.__dict__:
-            self._writer.close()
-
-    @functools.cached_property
-    def _encode(self):
-        return make_encoder(self.run)
-
-    @functools.cached_property
-    def _illustrate(self):
-        return make_illustrator(self.run)
-
-    @functools.cached_property
-    def _writer(self) -> SummaryWriter:
-        return SummaryWriter(str(self.run.directory.path / "logs" / "eval"))
+        if self._log is not None:
+            self._log.close()
 
     def _record(self, step: int) -> epath.Path:
-        return record_path(self.run.directory.path, self.run.split.protocol, step, METRIC_VERSION)
+        return record_path(
+            self.run.directory.path, self.evaluation.data.split.protocol, step, METRIC_VERSION
+        )
 
     def _make_record(
         self,
@@ -98,13 +93,13 @@ class Evaluator:
             model=config.arm,
             dataset=config.data.name,
             seed=config.seed,
-            protocol=self.run.split.protocol,
+            protocol=self.evaluation.data.split.protocol,
             step=step,
             metric_version=METRIC_VERSION,
             num_samples=len(encoding.sources_NxS),
             scores={**flat, "psnr": float(encoding.psnr_N.mean())},
             errors=errors,
-            source_names=list(self.run.dataset.spec.source_names),
+            source_names=list(self.evaluation.data.dataset.spec.source_names),
             nmi_SxZ=structure.nmi_SxZ.tolist(),
             active_latents=structure.active_latents.tolist(),
             versions=get_versions(),
@@ -112,15 +107,17 @@ class Evaluator:
         )
 
     def _publish(self, step: int, record: Record, structure: Structure, pictures: Pictures) -> None:
+        if self._log is None:
+            self._log = EventLog(self.run.directory.path / "logs" / "eval")
         directory = self._record(step).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
         for name, value in record.scores.items():
-            self._writer.add_scalar(f"eval/{record.protocol}/{name}", value, step)
+            self._log.add_scalar(f"eval/{record.protocol}/{name}", value, step)
         for name, figure in make_figures(record, structure, pictures).items():
             (directory / f"{name}.png").write_bytes(plots.to_png(figure))
             image = plots.to_array(figure)
-            self._writer.add_image(f"eval/{record.protocol}/{name}", image, step, dataformats="HWC")
-        self._writer.flush()
+            self._log.add_image(f"eval/{record.protocol}/{name}", image, step)
+        self._log.flush()
         logging.info("step %d: pictures in %s", step, directory)
 
 

@@ -7,8 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data_pipelines.from_config import Data
 from eval.encode import Encoding
-from eval.restored import RestoredRun
+from qlae.models.base import Model
+from qlae.program import Program
+from qlae.training.layout import Layout
 from qlae.training.state import Params
 
 _MOST_COLUMNS = 10
@@ -35,28 +38,30 @@ class Pictures:
     samples: np.ndarray | None
 
 
-def make_illustrator(run: RestoredRun) -> Callable[[Params, Encoding], Pictures]:
+def make_illustrator(
+    program: Program, abstract_model: Model, data: Data, layout: Layout
+) -> Callable[[Params, Encoding], Pictures]:
     """Returns the function that makes the pictures of given parameters, the same at every step."""
-    num_values = run.abstract_model.latents.num_values
-    is_gan = hasattr(run.abstract_model, "generator")
+    num_values = abstract_model.latents.num_values
+    is_gan = hasattr(abstract_model, "generator")
 
     def decode(params: Params, latents_BxZ: jax.Array) -> jax.Array:
-        model = run.program.merge(params)
+        model = program.merge(params)
         z_BxD = model.latents.lookup(latents_BxZ)
         return jax.nn.sigmoid(model.decode(z_BxD).astype(jnp.float32))
 
     def draw(params: Params) -> jax.Array:
-        model = run.program.merge(params)
+        model = program.merge(params)
         return model.latents.draw_prior(jax.random.key(0), _NUM_SAMPLES)
 
-    jitted_decode = jax.jit(decode, out_shardings=run.sharding.replicated)
-    jitted_draw = jax.jit(draw, out_shardings=run.sharding.replicated)
+    jitted_decode = jax.jit(decode, out_shardings=layout.replicated)
+    jitted_draw = jax.jit(draw, out_shardings=layout.replicated)
 
     def illustrate(params: Params, encoding: Encoding) -> Pictures:
         # Spread over the grid, so that they differ in every source.
         count = len(encoding.latents_NxZ)
         chosen = np.arange(_NUM_RECONSTRUCTIONS) * count // _NUM_RECONSTRUCTIONS
-        originals = run.dataset.images(run.split.eval_indices[chosen]).astype(np.float32) / 255
+        originals = data.dataset.images(data.split.eval_indices[chosen]).astype(np.float32) / 255
         base_Z = encoding.latents_NxZ[chosen[len(chosen) // 2]]
         sweeps = [
             sweep_values(column_N, base, num_values)

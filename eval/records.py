@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from qlae.common.errors import UserError
-from qlae.run_directory import write_whole
+from qlae.common.files import write_whole
 
 _FILE_NAME = re.compile(r"step_(\d{9,})\.metrics_(.+)\.json")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

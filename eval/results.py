@@ -16,6 +16,7 @@ from eval.tables import FORMATS
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
 from qlae.common.files import write_output
+from qlae.run_directory import RunDirectory, find_runs
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -44,13 +45,13 @@ def collect(paths: Iterable[epath.PathLike]) -> tuple[list[Record], list[str]]:
     """
     records: list[Record] = []
     notes: list[str] = []
-    for workdir in dict.fromkeys(run for path in paths for run in _find_runs(epath.Path(path))):
+    for workdir in dict.fromkeys(run for path in paths for run in _find_runs(path)):
         found = load_records(workdir)
         records += found
         if not found:
             notes.append(f"{workdir} has not been evaluated: it is in no table")
-        if (workdir / "FAILED").exists():
-            reason = " ".join((workdir / "FAILED").read_text().split())
+        if failure := RunDirectory(workdir).failure:
+            reason = " ".join(failure.split())
             notes.append(f"{workdir} failed ({reason}): its last record is from before")
     if not records:
         raise UserError(
@@ -85,14 +86,11 @@ def choose(
     return list(last.values())
 
 
-def _find_runs(path: epath.Path) -> list[epath.Path]:
-    """`path` if it is a run directory, or else all run directories below it, in order of name."""
-    if not path.is_dir():
+def _find_runs(path: epath.PathLike) -> list[epath.Path]:
+    """The run directories at or below a directory; a UserError if it is none."""
+    if not epath.Path(path).expanduser().is_dir():
         raise UserError(f"{path} is not a directory: pass run directories or folders of them")
-    if (path / "eval").is_dir() or (path / "config.json").exists():
-        return [path]
-    below = sorted(child for child in path.iterdir() if child.is_dir())
-    return [run for child in below for run in _find_runs(child)]
+    return find_runs(path)
 
 
 def _split(text: str) -> tuple[str, ...]:

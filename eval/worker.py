@@ -2,47 +2,69 @@
 
     python -m eval.worker --workdir=DIR [--workdir=DIR ...] [--once]
 
-It knows only run directories. It ends when all runs are complete and all their checkpoints scored;
-with --once it scores what is there and ends.
+DIR is a run or any folder above runs: a population, a sweep; runs that appear later are found. The
+worker knows only these directories. It ends when all runs that began are complete or failed, and
+all their checkpoints scored; with --once it scores what is there and ends.
 """
 
 import argparse
 import collections
 import sys
 import time
+from collections.abc import Sequence
 
 from absl import logging
+from etils import epath
 
+from eval.evaluation import Evaluations
 from eval.evaluator import Evaluator
 from eval.metrics.errors import InputError
 from eval.records import Record
-from eval.restored import open_run
-from qlae.common.command_line import Parser
-from qlae.common.errors import UserError
+from qlae.common.command_line import Exit, Parser, run_command
+from qlae.common.errors import StorageError, UserError
+from qlae.restore import open_run
+from qlae.run_directory import find_runs
 
-USER_ERRORS = (UserError, InputError)
 _ATTEMPTS = 3
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> Exit:
     """Runs the worker; returns its exit code, the worst of its runs'."""
-    arguments = parse_arguments()
-    deadline = time.monotonic() + arguments.wait
-    watches = [Watch(workdir, arguments.data_dir, deadline) for workdir in arguments.workdir]
+    logging.set_verbosity(logging.FATAL)  # Orbax logs, with a traceback, what it also raises
+    options = parse_arguments(arguments)
+    deadline = time.monotonic() + options.wait
+    evaluations = Evaluations(options.data_dir)
+    watches: dict[epath.Path, Watch] = {}
     while True:
-        for watch in watches:
-            watch.advance(arguments.once)
-        if all(watch.done for watch in watches):
-            return max(watch.exit_code for watch in watches)
-        time.sleep(arguments.poll)
+        empty = [root for root in options.workdir if not _find_new(root, watches, evaluations)]
+        for watch in list(watches.values()):
+            watch.advance(options.once)
+        if all(watch.done for watch in watches.values()):
+            if not empty:
+                return max(watch.exit_code for watch in watches.values())
+            if options.once or time.monotonic() >= deadline:
+                for root in empty:
+                    _complain(UserError(f"no run at {root} or below it; check --workdir"))
+                return Exit.MISTAKE
+        time.sleep(options.poll)
+
+
+def _find_new(
+    root: str, watches: dict[epath.Path, "Watch"], evaluations: Evaluations
+) -> list[epath.Path]:
+    """Returns the runs at or below a directory; those not watched yet are from now on."""
+    found = find_runs(root)
+    for path in found:
+        watches.setdefault(path, Watch(path, evaluations))
+    return found
 
 
 class Watch:
     """One run being watched; whatever is wrong with it does not concern the others."""
 
-    def __init__(self, workdir: str, data_dir: str | None, deadline: float):
-        self.workdir, self.exit_code, self.done = workdir, 0, False
-        self._data_dir, self._deadline = data_dir, deadline
+    def __init__(self, workdir: epath.Path, evaluations: Evaluations):
+        self.workdir, self.exit_code, self.done = workdir, Exit.DONE, False
+        self._evaluations = evaluations
         self._evaluator: Evaluator | None = None
         self._attempts: collections.Counter[int] = collections.Counter()
 
@@ -53,14 +75,13 @@ class Watch:
         try:
             self._advance(once)
         except Exception as error:
-            if self._evaluator is None and time.monotonic() < self._deadline:
-                return  # the run may yet begin
-            self._complain(error)
+            self.exit_code = max(self.exit_code, _complain(error))
             self.done = True
 
     def _advance(self, once: bool) -> None:
         if self._evaluator is None:
-            self._evaluator = Evaluator(open_run(self.workdir, self._data_dir))
+            run = open_run(self.workdir)
+            self._evaluator = Evaluator(run, self._evaluations.find(run))
         # Asked before listing: a checkpoint finalised in between is then still scored.
         directory = self._evaluator.run.directory
         ended = once or directory.is_complete or directory.failure is not None
@@ -85,12 +106,17 @@ class Watch:
             print(f"{self.workdir}: {format_record(evaluator.score(step))}", flush=True)
         except Exception as error:
             if not self._may_try(step):
-                self._complain(error)
+                self.exit_code = max(self.exit_code, _complain(error))
 
-    def _complain(self, error: Exception) -> None:
-        self.exit_code = 2
-        kind = "" if isinstance(error, USER_ERRORS) else f"{type(error).__name__}: "
-        print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr, flush=True)
+
+def _complain(error: Exception) -> Exit:
+    """Prints one line; returns the exit code that goes with it."""
+    known = isinstance(error, UserError | InputError | StorageError | OSError)
+    kind = "" if known else f"{type(error).__name__}: "
+    print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    if isinstance(error, UserError | InputError):
+        return Exit.MISTAKE
+    return Exit.TRY_AGAIN if known else Exit.FAILED
 
 
 def format_record(record: Record) -> str:
@@ -100,18 +126,24 @@ def format_record(record: Record) -> str:
     return f"step {record.step:,} {record.protocol}: {scores}{failed}"
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Returns the worker's arguments."""
     parser = Parser("eval.worker", __doc__)
     add = parser.add_argument
-    add("--workdir", action="append", required=True, help="a run directory; may be repeated")
+    add("--workdir", action="append", required=True, help="a run, or a folder of runs; repeatable")
     add("--once", action="store_true", help="score what is there, then end")
-    add("--poll", type=float, default=5.0, help="seconds between looks")
-    add("--wait", type=float, default=0.0, help="seconds to wait for a run to begin")
+    add("--poll", type=_seconds, default=5.0, help="seconds between looks")
+    add("--wait", type=_seconds, default=0.0, help="seconds to wait for a run to begin")
     add("--data_dir", help="where this machine keeps its datasets")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return seconds
 
 
 if __name__ == "__main__":
-    logging.set_verbosity(logging.FATAL)  # Orbax logs, with a traceback, what it also raises
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -2,8 +2,7 @@
 
 from data_pipelines.specs import SPECS
 from eval.metrics.registry import METRICS
-from experiments.configs.arms import ARMS, get_arm_config
-from qlae.zoo import ZOO
+from experiments.configs.arms import ARMS, get_arm_config, get_arm_module
 
 
 def format_listing() -> str:
@@ -23,8 +22,8 @@ def format_listing() -> str:
 
 def _describe_arm(arm: str) -> str:
     config = get_arm_config(arm, "shapes3d")
-    decay = config.optimizer.weight_decay
-    return f"{ZOO[config.model.name].summary}; weight decay {decay:g} on shapes3d"
+    summary = (get_arm_module(arm).__doc__ or "").splitlines()[0].rstrip(".")
+    return f"{summary}; weight decay {config.optimizer.weight_decay:g} on shapes3d"
 
 
 def _describe_dataset(name: str) -> str:

@@ -2,48 +2,77 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from eval.records import load_newest_record
+from qlae.common.command_line import format_duration
+from qlae.common.event_log import SECONDS_BETWEEN_REMOTE_WRITES
+from qlae.common.files import is_remote
 from qlae.run_directory import RunDirectory
 
-_SECONDS_BETWEEN_SCORES = 5.0  # reading records may be remote
+_SECONDS_BETWEEN_WRITES = 1.0
+_SECONDS_BETWEEN_SCORES = 5.0
 _SECONDS_BETWEEN_PLAIN_LINES = 15.0
 
 
 class LiveLine:
-    """Step of total, steps per second, time left, loss, newest InfoMEC."""
+    """Step of total, steps per second, time left, loss, newest InfoMEC.
 
-    def __init__(self, run: RunDirectory, num_steps: int, step: int, stream: TextIO = sys.stderr):
-        self._run, self._num_steps, self._stream = run, num_steps, stream
+    Args:
+        runs: the runs that are trained, whose progress is noted; scores are the first one's.
+        num_steps: at which they end.
+        step: at which this start begins.
+        stream: where the line goes.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[RunDirectory],
+        num_steps: int,
+        step: int,
+        stream: TextIO = sys.stderr,
+    ):
+        self._runs, self._num_steps, self._stream = runs, num_steps, stream
         self._first_step, self._first_time = step, time.monotonic()
         # Until this process has a rate of its own, the time left comes from the one before it.
-        self._rate = run.load_progress().get("steps_per_second")
+        self._rate = runs[0].load_progress().get("steps_per_second")
         self._scores = ""
-        self._scores_read = self._plain_written = -1e9
+        self._progress: dict = {}
         self._live = stream.isatty()
+        self._plain = Pace(_SECONDS_BETWEEN_PLAIN_LINES)
+        remote = is_remote(runs[0].path)
+        self._noting = Pace(SECONDS_BETWEEN_REMOTE_WRITES if remote else _SECONDS_BETWEEN_WRITES)
+        self._reading = Pace(SECONDS_BETWEEN_REMOTE_WRITES if remote else _SECONDS_BETWEEN_SCORES)
 
     def show(self, step: int, metrics: dict[str, float]) -> None:
         """Writes the line for the state after `step`."""
-        now = time.monotonic()
+        seconds = time.monotonic() - self._first_time
         if step > self._first_step:
-            self._rate = (step - self._first_step) / max(now - self._first_time, 1e-9)
-        self._run.write_progress({"step": step, "steps_per_second": self._rate})
-        if now - self._scores_read > _SECONDS_BETWEEN_SCORES:
-            self._scores, self._scores_read = self._newest_scores(), now
+            self._rate = (step - self._first_step) / max(seconds, 1e-9)
+        self._progress = {"step": step, "steps_per_second": self._rate}
+        if self._noting.is_due():
+            self._note()
+        if self._reading.is_due():
+            self._scores = self._newest_scores()
         line = self._format(step, metrics)
         if self._live:
             self._stream.write(f"\r\x1b[2K{line}")
-        elif now - self._plain_written > _SECONDS_BETWEEN_PLAIN_LINES or step == self._num_steps:
-            self._plain_written = now
+        elif self._plain.is_due() or step == self._num_steps:
             self._stream.write(line + "\n")
         self._stream.flush()
 
     def close(self) -> None:
-        """Leaves the last line on the screen."""
+        """Notes the last progress; leaves the last line on the screen."""
+        if self._progress:
+            self._note()
         if self._live:
             self._stream.write("\n")
             self._stream.flush()
+
+    def _note(self) -> None:
+        for run in self._runs:
+            run.write_progress(self._progress)
 
     def _format(self, step: int, metrics: dict[str, float]) -> str:
         parts = [f"step {step:,}/{self._num_steps:,}"]
@@ -55,7 +84,7 @@ class LiveLine:
 
     def _newest_scores(self) -> str:
         try:
-            newest = load_newest_record(self._run.path)
+            newest = load_newest_record(self._runs[0].path)
         except (OSError, ValueError):
             return self._scores  # the evaluator's affair: training goes on
         if newest is None:
@@ -69,8 +98,16 @@ class LiveLine:
         return f" · {' '.join(scores)} @ {newest.step:,}" if scores else ""
 
 
-def format_duration(seconds: float) -> str:
-    """Returns h:mm:ss, or m:ss below an hour."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+class Pace:
+    """Says when something is due that is to happen at most every so many seconds."""
+
+    def __init__(self, seconds: float):
+        self._seconds, self._last = seconds, -1e9
+
+    def is_due(self) -> bool:
+        """Whether it is time; if so, the seconds begin anew."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True

@@ -9,10 +9,10 @@ from etils import epath
 
 
 def profile_steps(
-    take_step: Callable[[Any, Any], tuple[Any, Any]],
+    take_step: Callable[[Any], tuple[Any, Any]],
     steps: tuple[int, ...],
     directory: epath.Path,
-) -> Callable[[Any, Any], tuple[Any, Any]]:
+) -> Callable[[Any], tuple[Any, Any]]:
     """Returns `take_step`, traced from the first of `steps` to the last, counted from this start.
 
     The trace goes below `directory`, for TensorBoard's profile plugin or Perfetto.
@@ -21,12 +21,12 @@ def profile_steps(
         return take_step
     count = 0
 
-    def take_profiled_step(state: Any, batch: Any) -> tuple[Any, Any]:
+    def take_profiled_step(state: Any) -> tuple[Any, Any]:
         nonlocal count
         count += 1
         if count == steps[0]:
             jax.profiler.start_trace(str(directory))
-        state, metrics = take_step(state, batch)
+        state, metrics = take_step(state)
         if count == steps[-1]:
             jax.block_until_ready(state)
             jax.profiler.stop_trace()

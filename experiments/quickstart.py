@@ -3,33 +3,39 @@
 python -m experiments.quickstart --workdir=DIR [--config=FILE.py] [--config.KEY=VALUE ...]
 """
 
-import argparse
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from eval.records import Record, load_records
+from experiments.config_file import parse_with_overrides
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import UserError
+from qlae.common.files import is_remote
 from qlae.run_directory import RunDirectory
 
 _CONFIG = "experiments/configs/quickstart.py"
 _COLUMNS = {"infom": "InfoM", "infoe": "InfoE", "infoc": "InfoC", "psnr": "PSNR/dB"}
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Runs trainer and worker to their ends; returns the first non-zero exit code."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.quickstart", description=__doc__)
-    parser.add_argument("--workdir", default="runs/quickstart")
-    parser.add_argument("--config", default=_CONFIG)
-    arguments, overrides = parser.parse_known_args()
-    workdir = f"--workdir={arguments.workdir}"
-    config = f"--config={arguments.config}"
+    parser = Parser("experiments.quickstart", __doc__)
+    parser.add_argument("--workdir", default="runs/quickstart", help="a local run directory")
+    parser.add_argument("--config", default=_CONFIG, help="config file; default: %(default)s")
+    options, overrides = parse_with_overrides(parser, arguments)
+    if is_remote(options.workdir):
+        raise UserError(f"--workdir={options.workdir} is remote: this is for a local directory")
+    directory = Path(options.workdir).expanduser()
+    workdir, config = f"--workdir={directory}", f"--config={options.config}"
     trainer = _start("experiments.train", config, workdir, *overrides)
     worker = None
     try:
-        log = Path(arguments.workdir) / "worker.log"
-        if _wait_for_progress(trainer, arguments.workdir):
+        log = directory / "worker.log"
+        if _wait_for_progress(trainer, directory):
             worker = _start("eval.worker", workdir, "--poll=1", log=log)
         code = trainer.wait()
         if code:
@@ -44,21 +50,22 @@ def main() -> int:
         print("\nstopping; the same command resumes", file=sys.stderr)
         return _wait_for_end(trainer) or 130
     finally:
-        if worker is not None and worker.poll() is None:
-            worker.terminate()
-            worker.wait()
-    show_results(arguments.workdir)
+        for process in (worker, trainer):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                process.wait()
+    show_results(directory)
     return code
 
 
-def show_results(workdir: str) -> None:
+def show_results(workdir: Path) -> None:
     """Prints scores by step, and where the pictures of the last one are."""
     records = load_records(workdir)
     if not records:
         return
     print(format_table(records))
     last = max(records, key=lambda record: record.step)
-    pictures = Path(workdir) / "eval" / last.protocol / f"step_{last.step:09d}"
+    pictures = workdir / "eval" / last.protocol / f"step_{last.step:09d}"
     for picture in sorted(pictures.glob("*.png")):
         print(picture)
 
@@ -96,7 +103,7 @@ def _wait_for_end(trainer: subprocess.Popen) -> int:
             continue
 
 
-def _wait_for_progress(trainer: subprocess.Popen, workdir: str) -> bool:
+def _wait_for_progress(trainer: subprocess.Popen, workdir: Path) -> bool:
     """Returns True once training has begun, False if it ended before that."""
     run = RunDirectory(workdir)
     before = run.load_progress()
@@ -108,4 +115,4 @@ def _wait_for_progress(trainer: subprocess.Popen, workdir: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

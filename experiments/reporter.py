@@ -1,50 +1,95 @@
-"""Where the metrics of training go: TensorBoard for every member, one live line for all."""
+"""Where the metrics of training go: TensorBoard for every member, one live line for all.
 
+All of it happens on a thread of its own, so that no slow disk or store holds up a step.
+"""
+
+import queue
+import sys
+import threading
 from collections.abc import Sequence
 
-import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from experiments.live_line import LiveLine
-from experiments.members import Member
-from qlae.training.window import Means
+from experiments.population import Population
+from qlae.common.event_log import EventLog
+from qlae.training.metrics_buffer import Means
+
+Report = tuple[int, dict[int, dict[str, float]]]
 
 
 class Reporter:
-    """Reports the run, or the members of a population; does nothing in other processes.
+    """Reports the living members of a population.
 
     Args:
-        members: in the order of their metrics.
+        population: whose metrics these are.
         num_steps: at which training ends.
         first_step: at which it begins.
     """
 
-    def __init__(self, members: Sequence[Member], num_steps: int, first_step: int):
-        self._writers: list[SummaryWriter] = []
-        self._line = None
-        if jax.process_index() == 0:
-            paths = (member.directory.path / "logs/train" for member in members)
-            self._writers = [SummaryWriter(str(path)) for path in paths]
-            self._line = LiveLine(members[0].directory, num_steps, first_step)
+    def __init__(self, population: Population, num_steps: int, first_step: int):
+        self._population = population
+        directories = [population.members[member].directory for member in population.living]
+        self._line = LiveLine(directories, num_steps, first_step)
+        self._logs: dict[int, EventLog] = {}
+        self._first_step = first_step
+        self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
+        self._thread.start()
 
     def report(self, step: int, means: Means) -> None:
-        """Writes the mean metrics (R,) up to a step."""
-        for index, writer in enumerate(self._writers):
-            for name, values_R in means.items():
-                writer.add_scalar(f"train/{name}", values_R[index], step)
-            writer.flush()
-        if self._line:
-            self._line.show(step, {name: _mean_finite(values) for name, values in means.items()})
+        """Takes the mean metrics (slots,) up to a step; returns at once."""
+        metrics = {
+            member: {name: float(values[member]) for name, values in means.items()}
+            for member in self._population.living
+        }
+        self._queue.put((step, metrics))
 
     def close(self) -> None:
-        """Leaves the last line on the screen."""
-        for writer in self._writers:
-            writer.close()
-        if self._line:
-            self._line.close()
+        """Returns when all has been written; leaves the last line on the screen."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        complained = False
+        while (report := self._queue.get()) is not None:
+            try:
+                self._write(*report)
+            except Exception as error:  # training is worth more than its curves
+                if not complained:
+                    print(f"\nreports are not written: {error}", file=sys.stderr, flush=True)
+                complained = True
+        self._line.close()
+        for log in self._logs.values():
+            log.close()
+
+    def _write(self, step: int, metrics: dict[int, dict[str, float]]) -> None:
+        for member, values in metrics.items():
+            log = self._open(member)
+            for name, value in values.items():
+                log.add_scalar(f"train/{name}", value, step)
+            log.flush()
+        self._line.show(step, _average(list(metrics.values())))
+
+    def _open(self, member: int) -> EventLog:
+        if member not in self._logs:
+            path = self._population.members[member].directory.path / "logs" / "train"
+            self._logs[member] = EventLog(path, self._first_step + 1)
+        return self._logs[member]
 
 
-def _mean_finite(values_R: np.ndarray) -> float:
-    """Returns the mean over members that have not diverged."""
-    return float(np.mean(values_R, where=np.isfinite(values_R)))
+class SilentReporter:
+    """The reporter of all processes but the first, which write nothing."""
+
+    def report(self, step: int, means: Means) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+def _average(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Returns the mean over members."""
+    if not metrics:
+        return {}
+    return {name: float(np.mean([values[name] for values in metrics])) for name in metrics[0]}

@@ -1,11 +1,13 @@
 """Who is there, asked before JAX's runtime waits: its own timeout aborts, and names nobody."""
 
 import contextlib
+import queue
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
 
-from qlae.common.errors import UserError
+from qlae.common.errors import StorageError, UserError
 
 _RETRY = 0.2  # seconds
 _GRACE = 10.0  # seconds that a client waits longer, to hear from process 0 who is missing
@@ -21,7 +23,7 @@ def call_roll(address: str, num_processes: int, process_id: int, timeout: float)
         timeout: in seconds.
 
     Raises:
-        UserError: in every process that is up, naming those that are not.
+        StorageError: in every process that is up, naming those that are not.
     """
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + timeout
@@ -30,7 +32,7 @@ def call_roll(address: str, num_processes: int, process_id: int, timeout: float)
     else:
         missing = _report(host.strip("[]"), int(port), process_id, deadline)
     if missing:
-        raise UserError(
+        raise StorageError(
             f"{missing} of {num_processes} did not come up at {address} within {timeout:g} s; "
             "look at their logs and start all again; --initialization_timeout waits longer"
         )
@@ -38,23 +40,32 @@ def call_roll(address: str, num_processes: int, process_id: int, timeout: float)
 
 def _listen(port: int, num_processes: int, deadline: float) -> str:
     present: dict[int, socket.socket] = {}
+    answers: queue.SimpleQueue[tuple[int, socket.socket]] = queue.SimpleQueue()
     with contextlib.ExitStack() as stack, _serve(port) as server:
-        while len(present) < num_processes - 1:
-            server.settimeout(max(deadline - time.monotonic(), 0.001))
-            try:
+        server.settimeout(_RETRY)
+        while len(present) < num_processes - 1 and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
                 connection = stack.enter_context(server.accept()[0])
                 connection.settimeout(max(deadline - time.monotonic(), 0.001))
-                present[int(connection.makefile().readline())] = connection
-            except TimeoutError:
-                break
-            except (OSError, ValueError):
-                continue  # a port scanner, or a process that died
+                # Each in a thread of its own: a port scanner may stay silent for ever.
+                threading.Thread(target=_ask, args=(connection, answers), daemon=True).start()
+            while not answers.empty():
+                process_id, connection = answers.get()
+                present[process_id] = connection
         missing = name_processes(set(range(1, num_processes)) - set(present))
         for connection in present.values():
             with contextlib.suppress(OSError):
                 connection.sendall(f"{missing}\n".encode())
                 connection.recv(1)  # it closes first, so that the port is free at once
     return missing
+
+
+def _ask(
+    connection: socket.socket, answers: "queue.SimpleQueue[tuple[int, socket.socket]]"
+) -> None:
+    # Whoever is no process of the run, or died, says no number.
+    with contextlib.suppress(OSError, ValueError):
+        answers.put((int(connection.makefile().readline()), connection))
 
 
 def _report(host: str, port: int, process_id: int, deadline: float) -> str:

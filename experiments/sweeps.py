@@ -16,19 +16,22 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from etils import epath
 from ml_collections import ConfigDict
 
-from experiments.cli import check_config_flags, load_config
+from experiments.config_check import check_config
+from experiments.config_file import load_config
 from experiments.configs.arms import ARMS
-from qlae.common.command_line import Parser
+from experiments.population import make_population
+from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError, make_unknown_name_error
 from qlae.run_directory import RunDirectory
 
 _PAPER = "experiments/configs/paper_table.py"
+_MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,24 @@ class Run:
         overrides = [f"--config.{override}" for override in self.overrides]
         return [f"--config={self.config}", f"--workdir={self.workdir}", *overrides]
 
+    def load_config(self) -> ConfigDict:
+        """Returns the run's config; raises `UserError` for one that cannot be."""
+        config = load_config(self.config, [f"--config.{override}" for override in self.overrides])
+        check_config(config)
+        return config
+
     @property
     def state(self) -> str:
-        """ "complete", "failed", "interrupted" or "new"."""
+        """ "complete", "failed", "interrupted" or "new": of a population the least of its members.
+
+        One that lacks a member's directory is interrupted.
+        """
         directory = RunDirectory(self.workdir)
-        if not (self.workdir / "config.json").exists():
-            return "new"
-        if directory.is_complete:
-            return "complete"
-        return "failed" if directory.failure else "interrupted"
+        members = make_population(self.load_config(), directory).members
+        states = {member.directory.state for member in members}
+        if len(states) == 1:
+            return states.pop()
+        return "failed" if states == {"complete", "failed"} else "interrupted"
 
 
 def load_table(path: str) -> ConfigDict:
@@ -69,29 +81,23 @@ def load_table(path: str) -> ConfigDict:
     return table
 
 
-def main() -> int:
-    """Runs what is left of a sweep; returns 1 if a run failed, 2 for a user's mistake."""
-    arguments = parse_arguments()
-    try:
-        for name, value in load_table(arguments.table).items():
-            if getattr(arguments, name) is None:
-                setattr(arguments, name, value)
-        sweep = list(make_runs(arguments))
-        for arguments_of_run in {
-            (run.config, run.overrides): run.arguments for run in sweep
-        }.values():
-            check_config_flags(arguments_of_run)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    if arguments.dry_run:
+def main(arguments: Sequence[str]) -> Exit:
+    """Runs what is left of a sweep; returns the exit code."""
+    options = parse_arguments(arguments)
+    for name, value in load_table(options.table).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    sweep = list(make_runs(options))
+    for run in sweep:
+        make_population(run.load_config(), RunDirectory(run.workdir))
+    if options.dry_run:
         for run in sweep:
             print(f"{run.state:12} {shlex.join(run.arguments)}")
-        return 0
-    failed = [run for run in sweep if not carry_out(run, arguments.launcher)]
+        return Exit.DONE
+    failed = [run for run in sweep if not carry_out(run, options.launcher)]
     for run in failed:
         print(f"failed: {run.workdir}", file=sys.stderr)
-    return 1 if failed else 0
+    return Exit.FAILED if failed else Exit.DONE
 
 
 def make_runs(arguments: argparse.Namespace) -> Iterator[Run]:
@@ -103,14 +109,23 @@ def make_runs(arguments: argparse.Namespace) -> Iterator[Run]:
     for arm in arguments.arms:
         if arm not in ARMS:
             raise make_unknown_name_error("arm", arm, ARMS)
+    for flag, values in (("arms", arguments.arms), ("seeds", arguments.seeds)):
+        if not values or len(set(values)) < len(values):
+            raise UserError(f"--{flag} must list at least one, and none twice")
+    if len(arguments.arms) > 1 and "{arm}" not in arguments.config:
+        raise UserError(f"--config={arguments.config} has no {{arm}}, but there are several arms")
     datasets = arguments.datasets if "{dataset}" in arguments.config else [None]
+    if not datasets:
+        raise UserError("--datasets must list at least one")
     variants = arguments.overrides or [""]
+    if taken := [variant for variant in variants if re.search(r"(^|;)seed=", variant)]:
+        raise UserError(f"--overrides {taken[0]}: seeds are given by --seeds")
     for seed, dataset, arm, variant in itertools.product(
         arguments.seeds, datasets, arguments.arms, variants
     ):
         names = [name for name in (dataset, arm, to_file_name(variant), f"seed_{seed}") if name]
         yield Run(
-            config=arguments.config.format(arm=arm, dataset=dataset),
+            config=_fill(arguments.config, arm, dataset),
             workdir=epath.Path(arguments.root).joinpath(*names),
             overrides=(*filter(None, variant.split(";")), f"seed={seed}"),
         )
@@ -134,7 +149,16 @@ def to_file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", text).strip("_")
 
 
-def parse_arguments() -> argparse.Namespace:
+def _fill(config: str, arm: str, dataset: str | None) -> str:
+    try:
+        return config.format(arm=arm, dataset=dataset)
+    except (KeyError, ValueError, IndexError) as error:
+        raise UserError(
+            f"--config={config}: in braces stand only {{arm}} and {{dataset}}"
+        ) from error
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Returns the sweep's arguments."""
     parser = Parser("experiments.sweeps", __doc__)
     add = parser.add_argument
@@ -147,7 +171,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--overrides", nargs="*", help="variants, each KEY=VALUE[;KEY=VALUE]")
     add("--launcher", help="a command that is given --name, --config and --workdir")
     add("--dry_run", action="store_true", help="list the runs and what became of them")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _words(text: str) -> list[str]:
@@ -156,7 +180,10 @@ def _words(text: str) -> list[str]:
 
 def _seeds(text: str) -> list[int]:
     if match := re.fullmatch(r"(\d+)-(\d+)", text):
-        return list(range(int(match[1]), int(match[2]) + 1))
+        first, last = int(match[1]), int(match[2])
+        if not first <= last < first + _MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"{text!r}: from a first seed to at most 9,999 later")
+        return list(range(first, last + 1))
     try:
         return [int(word) for word in _words(text)]
     except ValueError:
@@ -164,4 +191,4 @@ def _seeds(text: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -12,6 +12,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from qlae import zoo
+from qlae.dataset_facts import DatasetFacts
 from qlae.models.base import Model
 from qlae.objectives.player import Metrics, Player
 from qlae.training.optimizer import make_decay_mask, make_optimizer
@@ -65,9 +66,14 @@ class Program:
         return make_train_step(self.graphdef, self.players, self.make_optimizer, prepare_image)
 
     @functools.cached_property
+    def abstract_state(self) -> TrainState:
+        """Returns shapes and dtypes of the state."""
+        return jax.eval_shape(self.init, 0)
+
+    @property
     def abstract_params(self) -> Params:
         """Returns shapes and dtypes of the parameters."""
-        return jax.eval_shape(self.init, 0).params
+        return self.abstract_state.params
 
     def merge(self, params: Params) -> Model:
         """Returns the model with these parameters.
@@ -86,35 +92,30 @@ class Program:
         return nnx.merge(self.graphdef, params)
 
 
-def make_program(
-    config: ConfigDict,
-    *,
-    image_shape: tuple[int, int, int],
-    num_sources: int,
-    dataset_size: int,
-) -> Program:
+def make_program(config: ConfigDict, facts: DatasetFacts) -> Program:
     """Builds the program of a config for images of a dataset.
 
     Args:
         config: `model`, `objective`, `weights`, `optimizer` and `compute_dtype` are read.
-        image_shape: (H, W, C).
-        num_sources: S; Z is S times `config.model.latents_per_source`.
-        dataset_size: number of training images.
+        facts: of the dataset.
 
     Raises:
         UserError: the config names or sizes something that does not exist or fit.
     """
-    num_latents = config.model.latents_per_source * num_sources
+    sizes: dict[str, Any] = {
+        "image_shape": facts.image_shape,
+        "num_latents": config.model.latents_per_source * len(facts.source_names),
+    }
 
     def make_model(rngs: nnx.Rngs) -> Model:
-        return zoo.make_model(config, image_shape=image_shape, num_latents=num_latents, rngs=rngs)
+        return zoo.make_model(config, **sizes, rngs=rngs)
 
     model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
     traced = ("learning_rate", "weight_decay")
     options = {name: value for name, value in config.optimizer.items() if name not in traced}
     return Program(
         graphdef=nnx.graphdef(model),
-        players=zoo.make_players(config, dataset_size=dataset_size),
+        players=zoo.make_players(config, dataset_size=facts.num_train),
         hyperparameters=make_hyperparameters(config),
         make_model=make_model,
         decay_mask=make_decay_mask(model),

@@ -4,19 +4,22 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import uuid
+import os
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
-from qlae.common.errors import UserError
-from qlae.training.checkpoint import list_steps
+from qlae.common.errors import StorageError, UserError
+from qlae.common.files import is_remote, to_path, write_whole
+from qlae.dataset_facts import DatasetFacts
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
 _RESUMABLE = ("log_every", "mesh", "profile", "eval")
 # Of `data`: another machine keeps the same images elsewhere.
 _RESUMABLE_DATA = ("data_dir", "cache")
+_COMMITTED = "commit_success.txt"  # Orbax writes it last; listing alone would miss its absence.
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -24,9 +27,7 @@ class RunDirectory:
     """The files of one run beside its checkpoints; the path may be remote (`gs://`)."""
 
     def __init__(self, workdir: epath.PathLike):
-        path = epath.Path(workdir)
-        # Orbax takes absolute paths alone; a remote one is absolute already.
-        self.path = path if "://" in str(workdir) else path.expanduser().resolve()
+        self.path = to_path(workdir)
 
     @property
     def _config(self) -> epath.Path:
@@ -40,24 +41,40 @@ class RunDirectory:
     def _progress(self) -> epath.Path:
         return self.path / "progress.json"
 
-    def claim(self, config: ConfigDict) -> None:
-        """Makes the directory this config's, or checks that it is; forgets an earlier failure.
+    def check(self, config: ConfigDict) -> None:
+        """Checks that the directory is free for a run of this config, or holds one.
 
         Raises:
-            UserError: it holds a run of another config or something else, or cannot be written.
+            UserError: it holds a run of another config, or something else.
         """
-        config_dict = to_plain(config)
+        if self._config.exists():
+            self._check_same(to_plain(config))
+        elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
+            raise UserError(f"{self.path} is not empty and holds no run; use another --workdir")
+
+    def claim(self, config: ConfigDict, facts: DatasetFacts) -> None:
+        """Makes the directory this config's, once `check` has passed.
+
+        Raises:
+            UserError: it cannot be written.
+            StorageError: the store did not answer as it should.
+        """
+        document = {
+            "config": to_plain(config),
+            "dataset": {
+                "image_shape": list(facts.image_shape),
+                "source_names": list(facts.source_names),
+                "num_train": facts.num_train,
+            },
+            "versions": get_versions(),
+        }
         try:
-            if self._config.exists():
-                self._check_same(config_dict)
-            elif self.path.exists() and any(map(_is_foreign, self.path.iterdir())):
-                raise UserError(f"{self.path} is not empty and holds no run; use another --workdir")
-            # Written again on a resume too: what may differ then is what the evaluator reads.
             self.path.mkdir(parents=True, exist_ok=True)
-            self._write(self._config, {"config": config_dict, "versions": get_versions()})
-            self._failed.unlink(missing_ok=True)
+            # Written again on a resume, too: what may differ then is what the evaluator reads.
+            self._write(self._config, document)
         except OSError as error:
-            raise UserError(f"cannot write to {self.path}: {error.strerror or error}") from error
+            kind = StorageError if is_remote(self.path) else UserError
+            raise kind(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     def load_config(self) -> ConfigDict:
         """Reads the config of the run.
@@ -65,26 +82,45 @@ class RunDirectory:
         Raises:
             UserError: there is no run here, or its config cannot be read.
         """
-        if not self._config.exists():
-            raise UserError(f"no run at {self.path}: it has no config.json; check --workdir")
+        config = self._load_document()["config"]
+        if not isinstance(config, dict):
+            raise self._not_a_config("config is no object")
+        return ConfigDict(config)
+
+    def load_facts(self) -> DatasetFacts:
+        """Reads what the run's model has to know of its dataset; raises as `load_config` does."""
         try:
-            return ConfigDict(json.loads(self._config.read_text())["config"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self._config} is not a run's config: {error}") from error
+            return DatasetFacts(**self._load_document()["dataset"])
+        except (KeyError, TypeError) as error:
+            raise self._not_a_config(error) from error
 
     def fail(self, reason: str) -> None:
         """Notes that training ended without completing, so that nobody waits for it."""
-        self._failed.write_text(reason + "\n")
+        write_whole(self._failed, reason + "\n")
 
     @property
     def failure(self) -> str | None:
-        """Why training failed, or None."""
+        """Why training failed, or None; deleting the file gives the run another try."""
         return self._failed.read_text().strip() if self._failed.exists() else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run has begun here."""
+        return self._config.exists()
 
     @property
     def is_complete(self) -> bool:
         """Whether the checkpoint of the last step is there."""
-        return self.load_config().num_steps in list_steps(self.path)
+        return self.exists and self.load_config().get("num_steps") in list_steps(self.path)
+
+    @property
+    def state(self) -> str:
+        """ "complete", "failed", "interrupted" or "new"."""
+        if not self.exists:
+            return "new"
+        if self.is_complete:
+            return "complete"
+        return "failed" if self.failure else "interrupted"
 
     def write_progress(self, progress: dict[str, Any]) -> None:
         """Notes how far training is, for a restart's live line; no reason to stop if it fails."""
@@ -94,9 +130,26 @@ class RunDirectory:
     def load_progress(self) -> dict[str, Any]:
         """Reads what `write_progress` wrote, {} if nothing readable."""
         try:
-            return json.loads(self._progress.read_text())
+            progress = json.loads(self._progress.read_text())
         except (OSError, ValueError):
             return {}
+        return progress if isinstance(progress, dict) else {}
+
+    def _load_document(self) -> dict[str, Any]:
+        try:
+            document = json.loads(self._config.read_text())
+        except FileNotFoundError as error:
+            raise UserError(
+                f"no run at {self.path}: it has no config.json; check --workdir"
+            ) from error
+        except ValueError as error:
+            raise self._not_a_config(error) from error
+        if not isinstance(document, dict) or "config" not in document:
+            raise self._not_a_config("it is no object with a config")
+        return document
+
+    def _not_a_config(self, why: object) -> UserError:
+        return UserError(f"{self._config} is not a run's config: {why}")
 
     def _check_same(self, config_dict: dict[str, Any]) -> None:
         old = _flatten(_identity(to_plain(self.load_config())))
@@ -114,18 +167,46 @@ class RunDirectory:
         write_whole(path, json.dumps(value, indent=2) + "\n")
 
 
-def write_whole(path: epath.Path, text: str) -> None:
-    """Writes a file whole or not at all; a reader never sees it unfinished under its own name."""
-    if "://" in str(path):
-        path.write_text(text)  # an object appears when it is whole
+def get_checkpoint_path(workdir: epath.PathLike, step: int | None = None) -> epath.Path:
+    """Returns where a run keeps the checkpoint of a step, or all of them."""
+    path = epath.Path(workdir) / "checkpoints"
+    return path if step is None else path / str(step)
+
+
+def list_steps(workdir: epath.PathLike) -> list[int]:
+    """Returns the steps of all finalised checkpoints of a run, ascending; reads, never writes."""
+    root = get_checkpoint_path(workdir)
+    if not root.exists():
+        return []
+    return sorted(
+        int(path.name)
+        for path in root.iterdir()
+        if path.name.isdecimal() and path.name.isascii() and (path / _COMMITTED).exists()
+    )
+
+
+def find_runs(root: epath.PathLike) -> list[epath.Path]:
+    """Returns the run directories at or below a directory, in order of name.
+
+    A run, a population's directory, a sweep's, a folder of any of them, local or remote: a run is
+    where a `config.json` lies, and holds no other run. Links are not followed below the root.
+    """
+    return list(_find_below(to_path(root)))
+
+
+def _find_below(path: epath.Path) -> Iterator[epath.Path]:
+    if (path / "config.json").exists():
+        yield path
         return
-    unfinished = path.parent / f".{path.name}.{uuid.uuid4().hex}.unfinished"
-    try:
-        unfinished.write_text(text)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    if path.is_dir():
+        for child in sorted(path.iterdir()):
+            # A link can close a circle; and what begins with a dot is nobody's run.
+            if not child.name.startswith(".") and not _is_link(child) and child.is_dir():
+                yield from _find_below(child)
+
+
+def _is_link(path: epath.Path) -> bool:
+    return not is_remote(path) and os.path.islink(path)
 
 
 def _is_foreign(path: epath.Path) -> bool:
@@ -146,8 +227,12 @@ def get_config_id(config: ConfigDict) -> str:
 
 
 def get_versions() -> dict[str, str]:
-    """Returns the versions of the packages that decide a run's numbers."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+    """Returns the versions of the packages that decide a run's numbers, of those installed."""
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _identity(config_dict: dict[str, Any]) -> dict[str, Any]:

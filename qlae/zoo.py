@@ -1,11 +1,11 @@
-"""The zoo: one row per model of the paper, and the builders that turn a config into one.
+"""The zoo: one row per kind of model, and what turns a config into it.
 
-A new autoencoder is one row here and one config; only this module and the data builders see a
-ConfigDict, everything below takes plain arguments.
+A new model is one row here and one config. Options of a row (one codebook for all latents, no
+weight decay) stand in the config alone.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,92 +14,74 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from qlae.common.errors import UserError, make_unknown_name_error
-from qlae.latents.base import Codes, Latents
+from qlae.latents.base import Latents
 from qlae.latents.continuous import GaussianLatents, PointLatents
 from qlae.latents.scalar import ScalarLatents
 from qlae.latents.vector import VectorLatents
 from qlae.models.autoencoder import Autoencoder
+from qlae.models.base import Model
 from qlae.models.info_gan import InfoGAN
-from qlae.nn.blocks import make_linear
 from qlae.nn.decoders import DECODERS
 from qlae.nn.encoders import ENCODERS
-from qlae.objectives import latent
 from qlae.objectives.autoencoder import make_autoencoder_players
 from qlae.objectives.info_gan import make_info_gan_players
-from qlae.objectives.player import Metrics, Player
+from qlae.objectives.player import Player
 
-COMPUTE_DTYPES = ("float32", "bfloat16", "float64")
+COMPUTE_DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the models of a family share, whatever their latents.
+
+    Attributes:
+        model: (encoder, latents, decoder, dtype=, rngs=) -> the model.
+        make_players: (terms, dataset_size=, **config.objective) -> who is trained on what.
+        terms: the loss terms that every model of the family has.
+    """
+
+    model: Callable[..., Model]
+    make_players: Callable[..., tuple[Player, ...]]
+    terms: tuple[str, ...]
+
+
+AUTOENCODER = Family(Autoencoder, make_autoencoder_players, ("reconstruction",))
+INFO_GAN = Family(InfoGAN, make_info_gan_players, ("value", "gradient", "latent"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model: what its latents are and which terms its loss has beside reconstruction.
+    """One kind of model.
 
     Attributes:
-        summary: one line for `--list`.
-        latents: keyword arguments of `config.model.latents` -> latents.
-        terms: (codes, **options) -> loss terms; `config.objective` gives the options.
-        gan: an InfoGAN rather than an autoencoder.
-        per_pixel: the terms are divided by the size of an image.
+        family: autoencoder or InfoGAN.
+        latents: (num_latents, rngs=, **config.model.latents) -> latents.
+        terms: of `qlae.objectives.terms`, the loss terms beside the family's.
     """
 
-    summary: str
+    family: Family
     latents: Callable[..., Latents]
-    terms: Callable[..., Metrics]
-    gan: bool = False
-    per_pixel: bool = False
+    terms: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The loss terms, each of which needs an entry of `config.weights`."""
+        return self.family.terms + self.terms
 
 
-def _no_terms(codes: Codes) -> Metrics:
-    return {}
-
-
-def _kl(codes: Codes) -> Metrics:
-    return {"kl": latent.compute_kl(codes)}
-
-
-def _biological(codes: Codes) -> Metrics:
-    return {
-        "nonnegative": latent.compute_nonnegative(codes),
-        "activity": latent.compute_activity(codes),
-    }
-
-
-def _quantization(codes: Codes) -> Metrics:
-    return {"quantize": latent.compute_quantize(codes), "commit": latent.compute_commit(codes)}
-
-
-_SharedScalarLatents = functools.partial(ScalarLatents, shared=True)
+_QUANTIZED = ("quantize", "commit")
+_KL_SPLIT = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
 ZOO: dict[str, Row] = {
-    "ae": Row("autoencoder with continuous latents", PointLatents, _no_terms),
-    "beta_vae": Row(
-        "beta-VAE: Gaussian latents, weighted KL", GaussianLatents, _kl, per_pixel=True
-    ),
-    "beta_tcvae": Row(
-        "beta-TCVAE: the KL split, total correlation weighted",
-        GaussianLatents,
-        latent.compute_kl_decomposition,
-        per_pixel=True,
-    ),
-    "bio_ae": Row("BioAE: non-negative, low-activity latents", PointLatents, _biological),
-    "vq_vae": Row("VQ-VAE: one shared codebook of embeddings", VectorLatents, _quantization),
-    "qlae": Row("QLAE: a scalar codebook per latent", ScalarLatents, _quantization),
-    "qlae_global": Row(
-        "QLAE with one scalar codebook for all latents", _SharedScalarLatents, _quantization
-    ),
-    "info_wgan_gp": Row("InfoWGAN-GP: uniform latents", PointLatents, _no_terms, gan=True),
-    "qlinfo_wgan_gp": Row(
-        "QLInfoWGAN-GP: latents drawn from scalar codebooks", ScalarLatents, _quantization, gan=True
-    ),
+    "ae": Row(AUTOENCODER, PointLatents),
+    "beta_vae": Row(AUTOENCODER, GaussianLatents, ("kl",)),
+    "beta_tcvae": Row(AUTOENCODER, GaussianLatents, _KL_SPLIT),
+    "bio_ae": Row(AUTOENCODER, PointLatents, ("nonnegative", "activity")),
+    "vq_vae": Row(AUTOENCODER, VectorLatents, _QUANTIZED),
+    "qlae": Row(AUTOENCODER, ScalarLatents, _QUANTIZED),
+    "info_wgan_gp": Row(INFO_GAN, PointLatents),
+    "qlinfo_wgan_gp": Row(INFO_GAN, ScalarLatents, _QUANTIZED),
 }
-
-
-def get_row(name: str) -> Row:
-    """Returns the zoo's row for a model name; an unknown one raises `UserError`."""
-    if name not in ZOO:
-        raise make_unknown_name_error("model", name, ZOO)
-    return ZOO[name]
 
 
 def make_model(
@@ -108,63 +90,80 @@ def make_model(
     image_shape: tuple[int, int, int],
     num_latents: int,
     rngs: nnx.Rngs,
-) -> Autoencoder | InfoGAN:
+) -> Model:
     """Builds the model of `config.model`, its parameters drawn from `rngs`.
 
     Raises:
-        UserError: unknown model, encoder, decoder or dtype, or an option that one does not take.
+        UserError: unknown model, encoder, decoder or dtype, or options that one does not take.
     """
-    row = get_row(config.model.name)
-    if config.compute_dtype not in COMPUTE_DTYPES:
-        raise make_unknown_name_error("compute_dtype", config.compute_dtype, COMPUTE_DTYPES)
-    shared: dict[str, Any] = {"dtype": jnp.dtype(config.compute_dtype), "rngs": rngs}
-    latents = _build(
-        "config.model.latents", row.latents, config.model.latents.to_dict(), num_latents, rngs=rngs
+    row = _get("model", ZOO, config.model.name)
+    dtype = jnp.dtype(_check_dtype(config.compute_dtype))
+    options = config.model.latents.to_dict()
+    latents = _build("config.model.latents", row.latents, options, num_latents, rngs=rngs)
+    networks = (
+        ("encoder", ENCODERS, image_shape, latents.num_encoder_out),
+        ("decoder", DECODERS, latents.num_decoder_in, image_shape),
     )
-    encoder = _build_named(
-        "encoder", ENCODERS, config.model.encoder, image_shape, latents.num_encoder_out, **shared
+    encoder, decoder = (
+        _build_named(kind, table, config.model[kind], *sizes, dtype=dtype, rngs=rngs)
+        for kind, table, *sizes in networks
     )
-    decoder = _build_named(
-        "decoder", DECODERS, config.model.decoder, latents.num_decoder_in, image_shape, **shared
-    )
-    if not row.gan:
-        return Autoencoder(encoder, latents, decoder)
-    critic = make_linear(encoder.mlp.num_out, 1, **shared)
-    return InfoGAN(encoder, critic, latents, decoder)
+    return row.family.model(encoder, latents, decoder, dtype=dtype, rngs=rngs)
 
 
 def make_players(config: ConfigDict, *, dataset_size: int) -> tuple[Player, ...]:
-    """Builds who is trained on what, from `config.model.name` and `config.objective`.
+    """Builds who is trained on what.
 
     Args:
-        config: the run's config.
+        config: `model.name`, `weights` and `objective` are read.
         dataset_size: number of training images, which beta-TCVAE's estimate needs.
+
+    Raises:
+        UserError: a weight without its term, a term without its weight, an unknown option.
     """
-    row = get_row(config.model.name)
-    terms: Callable[[Codes], Metrics] = row.terms
-    if row.terms is latent.compute_kl_decomposition:
-        terms = functools.partial(latent.compute_kl_decomposition, dataset_size=dataset_size)
-    options = config.objective.to_dict()
-    if row.gan:
-        return _build("config.objective", make_info_gan_players, options, terms)
-    return _build(
-        "config.objective", make_autoencoder_players, options, terms, per_pixel=row.per_pixel
-    )
+    row = _get("model", ZOO, config.model.name)
+    _check_weights(config.model.name, row.weights, config.weights)
+    make = functools.partial(row.family.make_players, dataset_size=dataset_size)
+    return _build("config.objective", make, config.objective.to_dict(), row.terms)
 
 
-def _build_named(kind: str, table: dict[str, Callable], options: ConfigDict, *args, **kwargs):
-    options = options.to_dict()
-    name = options.pop("name")
+def _check_weights(name: str, terms: Iterable[str], weights: Iterable[str]) -> None:
+    has = f"the loss terms of {name} are {', '.join(terms)}"
+    for weight in weights:
+        if weight not in terms:
+            raise UserError(f"config.weights.{weight}: there is no such term; {has}")
+    for term in terms:
+        if term not in weights:
+            raise UserError(f"config.weights lacks {term!r}; {has}")
+
+
+def _check_dtype(name: str) -> str:
+    # Doubles exist only where JAX was told so, as the parity tests do: else they would be floats.
+    if name == "float64" and jnp.result_type(float) == jnp.float64:
+        return name
+    if name not in COMPUTE_DTYPES:
+        raise make_unknown_name_error("compute_dtype", name, COMPUTE_DTYPES)
+    return name
+
+
+def _get(kind: str, table: Mapping[str, Any], name: str) -> Any:
     if name not in table:
         raise make_unknown_name_error(kind, name, table)
-    return _build(f"config.model.{kind}", table[name], options, *args, **kwargs)
+    return table[name]
 
 
-def _build(where: str, factory: Callable, options, *args, **kwargs):
+def _build_named(kind: str, table: Mapping[str, Callable], config: ConfigDict, *args, **kwargs):
+    """Builds what `config.name` names, from the config's other entries."""
+    options = config.to_dict()
+    factory = _get(kind, table, options.pop("name"))
+    return _build(f"config.model.{kind}", factory, options, *args, **kwargs)
+
+
+def _build(where: str, factory: Callable, options: Mapping[str, Any], *args, **kwargs):
     """Calls a factory; options that it does not take are the user's mistake, not a traceback."""
     try:
         return factory(*args, **kwargs, **options)
     except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
+        if "keyword" not in str(error):
             raise
         raise UserError(f"{where} {dict(options)}: {error}") from error

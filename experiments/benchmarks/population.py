@@ -14,13 +14,11 @@ from typing import Any
 
 import jax
 
-from data_pipelines.pipeline import make_train_iterator
 from experiments.benchmarks.report import median_seconds_in_turn, write_report
-from experiments.cli import load_config
-from experiments.members import make_members
-from experiments.wiring import make_wiring
+from experiments.config_file import load_config
+from experiments.population import make_population
+from experiments.trainer import make_trainer
 from qlae.run_directory import RunDirectory
-from qlae.training.sharding import put
 
 _MEMBERS = (1, 2, 4)
 
@@ -31,25 +29,17 @@ class Runner:
     def __init__(self, config_file: str, num_members: int):
         config = load_config(config_file)
         config.population.seeds = num_members
-        members = [member.config for member in make_members(config, RunDirectory("unused"))]
-        wiring = make_wiring(config, members=members)
-        seeds = [member.seed for member in members]
-        self.rows = wiring.sharding.mesh.shape["population"]
-        self._state = wiring.init(wiring.population.stack(seeds) if wiring.population else seeds[0])
-        hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
-        self._batches = map(
-            wiring.sharding.put_batch,
-            make_train_iterator(
-                wiring.dataset,
-                wiring.split,
-                batch_size=config.batch_size,
-                seed=0,
-                emit=wiring.emit,
-            ),
-        )
+        population = make_population(config, RunDirectory("unused"))
+        trainer = make_trainer(config, num_members)
+        slots = trainer.layout.assign_slots(population.living)
+        configs = [population.members[slot].config for slot in slots]
+        self.rows = trainer.layout.mesh.shape["population"]
+        self._state = trainer.init(trainer.put_seeds(configs))
+        hyperparameters = trainer.put_hyperparameters(configs)
+        self._batches = map(trainer.layout.put_batch, trainer.make_batches())
         began = time.perf_counter()
         arguments = (self._state, hyperparameters, next(self._batches))
-        compiled = wiring.step.lower(*arguments).compile()  # type: ignore[attr-defined]
+        compiled = trainer.step.lower(*arguments).compile()  # type: ignore[attr-defined]
         self.compile_seconds = time.perf_counter() - began
         self._step: Callable[..., Any] = lambda state, batch: compiled(
             state, hyperparameters, batch

@@ -1,6 +1,7 @@
 """The rows of the paper's tables, each a config file beside this one."""
 
 import importlib
+from types import ModuleType
 
 from ml_collections import ConfigDict
 
@@ -27,6 +28,15 @@ def get_arm_config(arm: str, dataset: str) -> ConfigDict:
     Raises:
         UserError: no such row or dataset.
     """
+    return get_arm_module(arm).get_config(dataset)
+
+
+def get_arm_module(arm: str) -> ModuleType:
+    """Returns the module of a row, whose docstring says what it is.
+
+    Raises:
+        UserError: no such row.
+    """
     if arm not in ARMS:
         raise make_unknown_name_error("arm", arm, ARMS)
-    return importlib.import_module(f"experiments.configs.{arm}").get_config(dataset)
+    return importlib.import_module(f"experiments.configs.{arm}")

@@ -5,6 +5,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from data_pipelines.specs import get_spec
+from experiments.configs.networks import make_image_networks
 
 # The paper's columns; a rendered or differently made set of the same scenes takes its numbers.
 DATASETS = ("shapes3d", "mpi3d_complex", "falcor3d", "isaac3d")
@@ -68,6 +69,7 @@ def _make_config(
     batch_size: int,
 ) -> ConfigDict:
     get_spec(dataset)
+    encoder, decoder = make_image_networks()
     return ConfigDict(
         {
             "arm": name,  # the row of a results table
@@ -91,8 +93,8 @@ def _make_config(
             "model": {
                 "name": name,
                 "latents_per_source": 2,
-                "encoder": {"name": "image"},
-                "decoder": {"name": "style_image"},
+                "encoder": encoder,  # whose every size can be overridden
+                "decoder": decoder,
                 "latents": {},
             },
             "objective": objective,

@@ -21,5 +21,5 @@ def get_config(dataset: str = "shapes3d_rendered") -> ConfigDict:
         weights={"quantize": 0.01, "commit": 0.01},
         weight_decay=pick(dataset, WEIGHT_DECAY),
     )
-    config.model.latents = {"num_values": 10, "learnable": True}
+    config.model.latents = {"num_values": 10, "shared": False, "learnable": True}
     return config

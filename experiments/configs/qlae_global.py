@@ -14,5 +14,5 @@ def get_config(dataset: str = "shapes3d_rendered") -> ConfigDict:
     """Returns the config for a dataset of `data_pipelines.specs`."""
     config = qlae.get_config(dataset)
     config.arm = "qlae_global"
-    config.model.name = "qlae_global"
+    config.model.latents.shared = True
     return config

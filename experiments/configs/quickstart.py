@@ -10,6 +10,7 @@ Expect a QLAE to tangle its codes at first, then to pull them apart between step
 from ml_collections import ConfigDict
 
 from experiments.configs.arms import GANS, get_arm_config
+from experiments.configs.networks import make_small_image_networks
 
 # Weight decay acts over steps, of which there are 25 times fewer than in the paper.
 WEIGHT_DECAY = {"qlae": 0.5, "qlae_global": 0.5, "ae": 0.0}
@@ -22,8 +23,7 @@ def get_config(arm: str = "qlae") -> ConfigDict:
     config.checkpoint_every = 1_000
     config.batch_size = 64
     config.data.image_size = 16
-    config.model.encoder = _layers("image_small", (32, 64))
-    config.model.decoder = _layers("style_image_small", (64, 32))
+    config.model.encoder, config.model.decoder = make_small_image_networks((32, 64))
     config.optimizer.weight_decay = WEIGHT_DECAY.get(arm, config.optimizer.weight_decay)
     if arm in GANS:
         config.num_steps = 4_000  # a critic step with its penalty costs more than twice as much
@@ -32,8 +32,3 @@ def get_config(arm: str = "qlae") -> ConfigDict:
     else:
         config.optimizer.learning_rate = 2e-3
     return config
-
-
-def _layers(name: str, widths: tuple[int, ...]) -> dict:
-    sizes = {"kernel_sizes": (4,) * len(widths), "strides": (2,) * len(widths)}
-    return {"name": name, "widths": widths, "dense": (256,), **sizes}

@@ -2,6 +2,7 @@
 
 import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from qlae.latents.base import Codes, Latents
 from qlae.models.base import Model
@@ -10,7 +11,16 @@ from qlae.models.base import Model
 class Autoencoder(Model):
     """Encoder, latents, decoder; images (B, H, W, C) in [0, 1], logits of the same shape."""
 
-    def __init__(self, encoder: nnx.Module, latents: Latents, decoder: nnx.Module):
+    def __init__(
+        self,
+        encoder: nnx.Module,
+        latents: Latents,
+        decoder: nnx.Module,
+        *,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        del dtype, rngs  # it has no parameters of its own
         self.encoder = encoder
         self.latents = latents
         self.decoder = decoder

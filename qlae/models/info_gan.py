@@ -2,9 +2,11 @@
 
 import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from qlae.latents.base import Codes, Latents
 from qlae.models.base import Model
+from qlae.nn.blocks import make_linear
 from qlae.nn.encoders import Encoder, widen
 
 
@@ -15,10 +17,16 @@ class InfoGAN(Model):
     """
 
     def __init__(
-        self, encoder: Encoder, critic: nnx.Linear, latents: Latents, generator: nnx.Module
+        self,
+        encoder: Encoder,
+        latents: Latents,
+        generator: nnx.Module,
+        *,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
     ):
         self.encoder = encoder
-        self.critic = critic
+        self.critic = make_linear(encoder.mlp.num_out, 1, dtype=dtype, rngs=rngs)
         self.latents = latents
         self.generator = generator
 

@@ -1,9 +1,7 @@
 """Decoders: latents to the logits of an image."""
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -110,24 +108,8 @@ class DenseDecoder(nnx.Module):
         return self.head(self.mlp(z_BxZ)).reshape(-1, *self.image_shape)
 
 
-_LARGE: dict[str, Any] = {
-    "widths": (256,) * 3 + (128,) * 3 + (64,) * 3 + (32,) * 3,
-    "kernel_sizes": (3, 3, 4) * 4,
-    "strides": (1, 1, 2) * 4,
-    "dense": (256, 256),
-}
-_SMALL: dict[str, Any] = {
-    "widths": (512, 256, 128, 64),
-    "kernel_sizes": (4,) * 4,
-    "strides": (2,) * 4,
-    "dense": (256,),
-}
-
-# The sizes of the paper; a config overrides any of them by name.
 DECODERS: dict[str, Callable[..., nnx.Module]] = {
-    "image": functools.partial(ConvDecoder, **_LARGE),
-    "style_image": functools.partial(StyleDecoder, **_LARGE),
-    "image_small": functools.partial(ConvDecoder, **_SMALL),
-    "style_image_small": functools.partial(StyleDecoder, **_SMALL),
-    "dense": functools.partial(DenseDecoder, dense=(2048,) * 4),
+    "conv": ConvDecoder,
+    "style": StyleDecoder,
+    "dense": DenseDecoder,
 }

@@ -1,6 +1,5 @@
 """Encoders: an image to features, and by a linear head to what the latents read."""
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -20,6 +19,7 @@ def widen(x: jax.Array) -> jax.Array:
 class Encoder(nnx.Module):
     """The interface: features of an image, and a linear head on them."""
 
+    mlp: MLP | NormalizedMLP
     head: nnx.Linear
 
     def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
@@ -92,21 +92,4 @@ class DenseEncoder(Encoder):
         return self.mlp(x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1))
 
 
-# The sizes of the paper; a config overrides any of them by name.
-ENCODERS: dict[str, Callable[..., Encoder]] = {
-    "image": functools.partial(
-        ConvEncoder,
-        widths=(32,) * 3 + (64,) * 3 + (128,) * 3 + (256,) * 3,
-        kernel_sizes=(3, 3, 4) * 4,
-        strides=(1, 1, 2) * 4,
-        dense=(256, 256),
-    ),
-    "image_small": functools.partial(
-        ConvEncoder,
-        widths=(64, 128, 256, 512),
-        kernel_sizes=(4,) * 4,
-        strides=(2,) * 4,
-        dense=(256,),
-    ),
-    "dense": functools.partial(DenseEncoder, dense=(2048,) * 4),
-}
+ENCODERS: dict[str, Callable[..., Encoder]] = {"conv": ConvEncoder, "dense": DenseEncoder}

@@ -1,21 +1,27 @@
 """The InfoGAN's two players: critic with encoder, generator with codebook (method, section 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from qlae.models.info_gan import InfoGAN
-from qlae.objectives.player import Draws, LatentTerms, Metrics, Player, Weights, weigh
+from qlae.objectives.player import Draws, Metrics, Player, Weights, weigh
+from qlae.objectives.terms import TERMS, Forward
 
 
 def make_info_gan_players(
-    latent_terms: LatentTerms, *, generator_every: int = 5
+    terms: Sequence[str], *, dataset_size: int, generator_every: int = 5
 ) -> tuple[Player, Player]:
     """Returns critic and generator: the critic moves on every step, the generator on every fifth.
 
-    Terms: `value` (the Wasserstein estimate), `gradient` (the penalty), `latent` (how well the
-    encoder finds the latents of a generated image), and those of `latent_terms` on its codes.
+    Their loss terms: `value` (the Wasserstein estimate), `gradient` (the penalty), `latent` (how
+    well the encoder finds the latents of a generated image), and `terms` on generated images.
+
+    Args:
+        terms: names of `TERMS`, each weighted by the weight of its name.
+        dataset_size: number of training images.
+        generator_every: steps from one move of the generator to the next.
     """
 
     def draw_critic(model: InfoGAN, key: jax.Array, batch_size: int) -> Draws:
@@ -32,15 +38,16 @@ def make_info_gan_players(
         model: InfoGAN, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         del step
-        z, fake = _generate(model, draws["latents"], image.dtype)
+        z, logits, fake = _generate(model, draws["latents"], image.dtype)
         value_fake, codes = model.judge(fake)
+        forward = Forward(codes, fake, logits, dataset_size)
         value_real, _ = model.judge(image)
         mixed = draws["mix"] * image + (1 - draws["mix"]) * fake
         losses = {
             "value": jnp.mean(value_fake) - jnp.mean(value_real),
             "gradient": compute_gradient_penalty(lambda x: model.judge(x)[0], mixed),
             "latent": jnp.mean((codes.z_hat - z) ** 2),
-            **latent_terms(codes),
+            **{name: TERMS[name](forward) for name in terms},
         }
         return weigh(losses, weights), losses
 
@@ -48,12 +55,13 @@ def make_info_gan_players(
         model: InfoGAN, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         del step
-        z, fake = _generate(model, draws["latents"], image.dtype)
+        z, logits, fake = _generate(model, draws["latents"], image.dtype)
         value_fake, codes = model.judge(fake)
+        forward = Forward(codes, fake, logits, dataset_size)
         losses = {
             "value": -jnp.mean(value_fake),
             "latent": jnp.mean((codes.z_hat - z) ** 2),
-            **latent_terms(codes),
+            **{name: TERMS[name](forward) for name in terms},
         }
         return weigh(losses, weights), losses
 
@@ -79,7 +87,8 @@ def compute_gradient_penalty(
     return jnp.mean((norm_B - 1) ** 2)
 
 
-def _generate(model: InfoGAN, latents: jax.Array, dtype) -> tuple[jax.Array, jax.Array]:
-    """Returns decoder inputs and the images generated from them; gradients reach the codebook."""
+def _generate(model: InfoGAN, latents: jax.Array, dtype) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns decoder inputs, and logits and images generated from them, as the codebook moves."""
     z = model.latents.lookup(latents)
-    return z, jax.nn.sigmoid(model.decode(z).astype(dtype))
+    logits = model.decode(z).astype(dtype)
+    return z, logits, jax.nn.sigmoid(logits)

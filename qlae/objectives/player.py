@@ -6,12 +6,9 @@ from typing import Any
 
 import jax
 
-from qlae.latents.base import Codes
-
 Draws = dict[str, Any]
 Metrics = dict[str, jax.Array]
 Weights = Mapping[str, jax.Array]
-LatentTerms = Callable[[Codes], Metrics]  # each under the name of its weight
 
 
 @dataclass(frozen=True)

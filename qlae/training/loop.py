@@ -1,19 +1,12 @@
 """The loop: draw a batch, take a step, report, save."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from qlae.objectives.player import Metrics
-from qlae.training.checkpoint import Checkpoints
-from qlae.training.population_checkpoints import PopulationCheckpoints
-from qlae.training.preemption import Preemption
+from qlae.training.metrics_buffer import Means, MetricsBuffer
 from qlae.training.state import TrainState
-from qlae.training.window import Means, MetricWindow
-
-TakeStep = Callable[[TrainState, Any], tuple[TrainState, Metrics]]
-Report = Callable[[int, Means], None]
-Fail = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -29,56 +22,54 @@ class Schedule:
         return step % self.checkpoint_every == 0 or step == self.num_steps
 
 
+class Keeper(Protocol):
+    """What the loop reports to, saves to, and asks whether to go on."""
+
+    def report(self, step: int, means: Means, diverged: dict[int, str]) -> None:
+        """Receives the mean metrics (slots,) up to a step, and which slots diverged, and how.
+
+        Raises:
+            RunFailed: nothing is left to train.
+        """
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Begins to save the state after a step; it may be donated as soon as this returns."""
+
+    def stops(self, step: int) -> bool:
+        """Whether the run was asked to save and end after this step."""
+
+
 def train(
     state: TrainState,
     step: int,
-    batches: Iterator[Any],
-    take_step: TakeStep,
-    *,
+    take_step: Callable[[TrainState], tuple[TrainState, Metrics]],
     schedule: Schedule,
-    window: MetricWindow,
-    checkpoints: Checkpoints | PopulationCheckpoints,
-    get_position: Callable[[], dict[str, Any]],
-    report: Report,
-    fail: Fail,
-    preemption: Preemption,
+    keeper: Keeper,
+    buffer: MetricsBuffer,
 ) -> int:
     """Trains to the end of the schedule, or until asked to stop; returns the last step.
 
     The order is a law: a step is reported and saved before the next batch is drawn, so a
-    checkpoint's data position is that of its step.
+    checkpoint's data position is that of its step. Who diverged is told before anything is saved.
 
     Args:
-        state: donated to each step in turn.
+        state: stacked over slots; donated to each step in turn.
         step: the number of steps that `state` has taken.
-        batches: global device batches, endless.
-        take_step: (state, batch) -> (state, metrics), dispatched without waiting.
+        take_step: draws a batch and dispatches the step on it, without waiting.
         schedule: when to report, save and end.
-        window: where metrics wait to be reported, empty.
-        checkpoints: where to save.
-        get_position: JSON to save beside the state.
-        report: receives a step and the mean metrics up to it, (R,) by run.
-        fail: receives which run diverged, and why, before anything after that is saved; raises
-            where nothing is left to train.
-        preemption: whether the run was asked to stop.
-
-    Raises:
-        RunFailed: by `fail`.
-        UserError: a checkpoint could not be written.
+        keeper: what becomes of metrics and states, and whether to stop.
+        buffer: where metrics wait to be reported, empty.
     """
     while step < schedule.num_steps:
-        state, metrics = take_step(state, next(batches))
+        state, metrics = take_step(state)
         step += 1
-        window.append(step, metrics)
-        stopping = preemption.requested(step)
+        buffer.append(step, metrics)
+        stopping = keeper.stops(step)
         saves = schedule.saves(step) or stopping
         if saves or step % schedule.log_every == 0:
-            means, diverged = window.fetch(newest=saves)
-            for run, reason in diverged.items():
-                fail(run, reason)
-            report(step, means)
+            keeper.report(step, *buffer.fetch(newest=saves))
         if saves:
-            checkpoints.save(step, state, get_position())
+            keeper.save(step, state)
         if stopping:
             break
     return step

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from qlae.batch import mean_over_shares, take_share, whole_size
+from qlae.collectives import mean_over_shares, take_share, whole_size
 from qlae.objectives.player import Draws, Metrics, Player
 from qlae.training.state import Hyperparameters, Params, TrainState, select
 

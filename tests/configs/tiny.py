@@ -14,6 +14,5 @@ def get_config(model: str = "qlae") -> ConfigDict:
     config.data.image_size = 8
     config.data.num_heldout = 1_000
     for network in (config.model.encoder, config.model.decoder):
-        network.widths = (4, 4)
-        network.dense = (16,)
+        network.update({"widths": (4, 4), "dense": (16,)})
     return config

@@ -1,6 +1,6 @@
-"""The batch that a step sees: whole, or one device's share of it.
+"""What a step needs of the batch's rows on other devices: every collective is sent from here.
 
-A step is written once. Where the mesh axis `data` is mapped by hand (`training.sharding`), it sees
+A step is written once. Where the mesh axis `data` is mapped by hand (`training.layout`), it sees
 the rows of one device, and what depends on all rows goes through here: so a step has exactly the
 collectives that are written, in float32, whatever dtype the networks compute in. Elsewhere the rows
 are the whole batch, and nothing here does anything.

@@ -12,21 +12,20 @@ Means = dict[str, np.ndarray]
 _IN_FLIGHT = 3
 
 
-class MetricWindow:
+class MetricsBuffer:
     """Collects each step's metrics on the device; averages them on the host when asked.
 
     Args:
-        num_runs: how many runs are trained, R: one, or a population's members.
         gather: what makes metrics of other processes' devices readable here.
     """
 
-    def __init__(self, num_runs: int = 1, gather: Callable[[Any], Any] = lambda x: x) -> None:
-        self._num_runs, self._gather = num_runs, gather
+    def __init__(self, gather: Callable[[Any], Any] = lambda x: x) -> None:
+        self._gather = gather
         self._steps: list[tuple[int, Metrics]] = []
-        self._diverged: dict[int, str] = {}
+        self._diverged: set[int] = set()
 
     def append(self, step: int, metrics: Metrics) -> None:
-        """Adds the metrics of a step that may still be running.
+        """Adds the metrics (slots,) of a step that may still be running.
 
         Waits until at most `_IN_FLIGHT` are: enough to keep a device busy, and few enough that a
         request to stop is answered soon, however long a step takes.
@@ -43,33 +42,24 @@ class MetricWindow:
                 keeps the device busy while the host reads.
 
         Returns:
-            Means (R,), those of a player over the steps on which it moved, without a player that
-            never moved; and of each run whose loss or gradient was NaN or infinite for the first
-            time, where and why, in a line.
+            Means (slots,), those of a player over the steps on which it moved, without a player
+            that never moved; and of each slot whose loss or gradient was NaN or infinite for the
+            first time, where and what, in a line.
         """
         kept = [] if newest else self._steps[-1:]
         fetched = self._steps[: len(self._steps) - len(kept)]
         self._steps = kept
-        values = jax.device_get(self._gather([metrics for _, metrics in fetched]))
-        # A population's slots beyond its last member come last, and are nobody's.
-        rows = [
-            {name: np.atleast_1d(value)[: self._num_runs] for name, value in metrics.items()}
-            for metrics in values
-        ]
-        steps = [step for step, _ in fetched]
-        return _average(rows), self._find_diverged(steps, rows)
+        rows: list[Means] = jax.device_get(self._gather([metrics for _, metrics in fetched]))
+        return _average(rows), self._find_diverged([step for step, _ in fetched], rows)
 
     def _find_diverged(self, steps: list[int], rows: list[Means]) -> dict[int, str]:
         new: dict[int, str] = {}
         for step, metrics in zip(steps, rows, strict=True):
-            for name, values_R in metrics.items():
-                for run in np.flatnonzero(~np.isfinite(values_R)):
-                    if run not in self._diverged:
-                        new[int(run)] = self._diverged[int(run)] = (
-                            f"{name} is {values_R[run]} at step {step}: the run has diverged and "
-                            "stopped; the last checkpoint is good. Lower "
-                            "config.optimizer.learning_rate or look at the data"
-                        )
+            for name, values in metrics.items():
+                for slot in np.flatnonzero(~np.isfinite(values)).tolist():
+                    if slot not in self._diverged:
+                        new[slot] = f"{name} is {values[slot]} at step {step}"
+                        self._diverged.add(slot)
         return new
 
 

@@ -1,0 +1,141 @@
+"""What every number of a config must be: checked in one place, before anything is claimed."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from eval.scoring import check_metrics
+from qlae.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be, in words and as a predicate of it."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _each(rule: Rule) -> Rule:
+    return Rule(
+        f"a list, each {rule.words}",
+        lambda values: isinstance(values, tuple | list) and all(map(rule.holds, values)),
+    )
+
+
+COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
+SEED = Rule(
+    "a whole number from 0 to 4294967295", lambda value: _is_whole(value) and 0 <= value < 2**32
+)
+NOT_NEGATIVE = Rule("a finite number of at least 0", lambda value: _is_number(value) and value >= 0)
+POSITIVE = Rule("a finite number above 0", lambda value: _is_number(value) and value > 0)
+MOMENT = Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1)
+SIZES = Rule(
+    "a list of at least one whole number of at least 1",
+    lambda sizes: (
+        isinstance(sizes, tuple | list) and len(sizes) > 0 and all(map(COUNT.holds, sizes))
+    ),
+)
+SPAN = Rule(
+    "empty, or first and last step, counted from this start",
+    lambda steps: not steps or (SIZES.holds(steps) and len(steps) == 2 and steps[0] <= steps[1]),
+)
+
+RULES: dict[str, Rule] = {
+    "seed": SEED,
+    "num_steps": COUNT,
+    "batch_size": COUNT,
+    "checkpoint_every": COUNT,
+    "log_every": COUNT,
+    "data.split_seed": SEED,
+    "data.order_seed": SEED,
+    "data.image_size": COUNT,
+    "model.latents_per_source": COUNT,
+    "model.encoder.widths": SIZES,
+    "model.encoder.kernel_sizes": SIZES,
+    "model.encoder.strides": SIZES,
+    "model.encoder.dense": SIZES,
+    "model.decoder.widths": SIZES,
+    "model.decoder.kernel_sizes": SIZES,
+    "model.decoder.strides": SIZES,
+    "model.decoder.dense": SIZES,
+    "model.latents.num_values": COUNT,
+    "model.latents.embedding_size": COUNT,
+    "objective.generator_every": COUNT,
+    "optimizer.learning_rate": POSITIVE,
+    "optimizer.weight_decay": NOT_NEGATIVE,
+    "optimizer.b1": MOMENT,
+    "optimizer.b2": MOMENT,
+    "optimizer.eps": POSITIVE,
+    "optimizer.clip": POSITIVE,
+    "eval.batch_size": COUNT,
+    "population.seeds": COUNT,
+    "population.learning_rate": _each(POSITIVE),
+    "population.weight_decay": _each(NOT_NEGATIVE),
+    "profile.steps": SPAN,
+}
+# Of the entries of a group, whatever their names.
+GROUPS: dict[str, Rule] = {
+    "weights": NOT_NEGATIVE,
+    "population.weights": _each(NOT_NEGATIVE),
+    "objective.warmup_steps": Rule(
+        "a whole number of at least 0", lambda value: _is_whole(value) and value >= 0
+    ),
+}
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks the numbers of a config, whatever its model; names are checked where they are used.
+
+    Raises:
+        UserError: the first value that cannot be, with what was expected.
+    """
+    for key, rule in RULES.items():
+        if (value := _find(config, key)) is not None:
+            _check(key, value, rule)
+    for group, rule in GROUPS.items():
+        for name, value in (_find(config, group) or {}).items():
+            _check(f"{group}.{name}", value, rule)
+    for kind in ("encoder", "decoder"):
+        _check_layers(kind, config.model[kind])
+    if config.seed + config.population.seeds > 2**32:
+        raise UserError("config.seed and population.seeds together pass 4294967295, the last seed")
+    if (steps := config.profile.steps) and steps[1] > config.num_steps:
+        raise UserError(
+            f"config.profile.steps={tuple(steps)} ends after the run, at step {config.num_steps}"
+        )
+    check_metrics(config.eval.metrics)
+
+
+def _check(key: str, value: Any, rule: Rule) -> None:
+    if not rule.holds(value):
+        raise UserError(f"config.{key}={value!r}: expected {rule.words}")
+
+
+def _check_layers(kind: str, network: ConfigDict) -> None:
+    lists = {
+        name: network[name] for name in ("widths", "kernel_sizes", "strides") if name in network
+    }
+    if len(set(map(len, lists.values()))) > 1:
+        sizes = ", ".join(f"{len(values)} {name}" for name, values in lists.items())
+        raise UserError(f"config.model.{kind} has {sizes}: give one of each a layer")
+
+
+def _find(config: ConfigDict, key: str) -> Any:
+    node: Any = config
+    for name in key.split("."):
+        if name not in node:
+            return None
+        node = node[name]
+    return node

@@ -1,0 +1,60 @@
+"""TensorBoard's event files, in a directory that may be remote."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from qlae.common.files import is_remote
+
+SECONDS_BETWEEN_REMOTE_WRITES = 30.0
+
+
+class EventLog:
+    """Writes TensorBoard events. An object of a store cannot grow: there a file is written anew.
+
+    That is done at most every `SECONDS_BETWEEN_REMOTE_WRITES`, and at the end.
+
+    Args:
+        directory: where the events go.
+        first_step: what earlier starts wrote from this step on is forgotten by TensorBoard.
+    """
+
+    def __init__(self, directory: epath.Path, first_step: int | None = None):
+        from tensorboardX import SummaryWriter  # half a second that a restored run need not wait
+
+        self._remote = directory if is_remote(directory) else None
+        self._scratch = tempfile.TemporaryDirectory() if self._remote else None
+        self._local = Path(self._scratch.name if self._scratch else str(directory))
+        self._writer: Any = SummaryWriter(str(self._local), purge_step=first_step)
+        self._uploaded = time.monotonic()
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Adds one number."""
+        self._writer.add_scalar(name, value, step)
+
+    def add_image(self, name: str, image_HxWxC: Any, step: int) -> None:
+        """Adds one picture, uint8."""
+        self._writer.add_image(name, image_HxWxC, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Makes what was added visible, in a store only now and then."""
+        self._writer.flush()
+        if time.monotonic() - self._uploaded > SECONDS_BETWEEN_REMOTE_WRITES:
+            self._upload()
+
+    def close(self) -> None:
+        """Makes all that was added visible."""
+        self._writer.close()
+        self._upload()
+        if self._scratch:
+            self._scratch.cleanup()
+
+    def _upload(self) -> None:
+        self._uploaded = time.monotonic()
+        if self._remote:
+            self._remote.mkdir(parents=True, exist_ok=True)
+            for path in self._local.iterdir():
+                (self._remote / path.name).write_bytes(path.read_bytes())

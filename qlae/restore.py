@@ -1,0 +1,72 @@
+"""A run as its directory tells it: its model, and the parameters of any checkpoint."""
+
+from dataclasses import dataclass
+
+import jax
+from etils import epath
+from ml_collections import ConfigDict
+
+from qlae.common.errors import UserError
+from qlae.dataset_facts import DatasetFacts
+from qlae.program import Program, make_program
+from qlae.run_directory import RunDirectory, list_steps
+from qlae.training.checkpoints import load_params
+from qlae.training.state import Params
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """Everything of a run but its arrays, which `load` reads a step at a time."""
+
+    directory: RunDirectory
+    config: ConfigDict
+    facts: DatasetFacts
+    program: Program
+
+    def load(
+        self, step: int | None = None, sharding: jax.sharding.Sharding | None = None
+    ) -> Params:
+        """Reads the parameters of a checkpoint, whatever devices saved it.
+
+        Args:
+            step: one of `qlae.run_directory.list_steps`; None takes the newest.
+            sharding: where every array goes; None takes the first device.
+
+        Raises:
+            UserError: there is no such checkpoint, or it is damaged.
+        """
+        step = self.find_step(step)
+        sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        abstract = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            self.program.abstract_params,
+        )
+        return load_params(self.directory.path, step, abstract)
+
+    def find_step(self, step: int | None = None) -> int:
+        """Returns the newest checkpoint's step, or the given one.
+
+        Raises:
+            UserError: there is no such checkpoint.
+        """
+        steps = list_steps(self.directory.path)
+        if not steps:
+            raise UserError(f"{self.directory.path} has no checkpoint yet")
+        if step is not None and step not in steps:
+            known = ", ".join(f"{known:,}" for known in steps)
+            raise UserError(f"{self.directory.path} has no checkpoint of step {step:,}: {known}")
+        return steps[-1] if step is None else step
+
+
+def open_run(workdir: epath.PathLike) -> StoredRun:
+    """Opens a run directory; its dataset need not be here.
+
+    Args:
+        workdir: where the run trains, trained, or is about to; local or `gs://`.
+
+    Raises:
+        UserError: there is no run.
+    """
+    directory = RunDirectory(workdir)
+    config, facts = directory.load_config(), directory.load_facts()
+    return StoredRun(directory, config, facts, make_program(config, facts))

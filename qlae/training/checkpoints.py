@@ -1,0 +1,168 @@
+"""Checkpoints by Orbax: each member's are those of a run of its own, in its own directory.
+
+Parameters lie apart from the rest, so that evaluation reads them alone.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from orbax.checkpoint import v1 as ocp
+
+from qlae.common.errors import StorageError, UserError
+from qlae.run_directory import get_checkpoint_path, list_steps
+from qlae.training.state import Params, TrainState
+
+
+def load_params(workdir: epath.PathLike, step: int, abstract_params: Params) -> Params:
+    """Reads the parameters of one step, without optimizer.
+
+    Args:
+        workdir: the run directory.
+        step: one of `list_steps`.
+        abstract_params: shapes, dtypes and, where they are to be device arrays, shardings; built
+            from the run's config.
+
+    Raises:
+        UserError: the checkpoint is damaged, or of another model.
+    """
+    return _load(get_checkpoint_path(workdir, step), {"params": abstract_params})["params"]
+
+
+class Checkpoints:
+    """The checkpoints of runs that are training: saved asynchronously, restored exactly.
+
+    Args:
+        workdirs: run directory by member.
+        take_member: (stacked state, slot) -> the state of that slot's member.
+    """
+
+    def __init__(
+        self,
+        workdirs: Mapping[int, epath.Path],
+        take_member: Callable[[TrainState, int], TrainState],
+    ):
+        self._workdirs, self._take_member = workdirs, take_member
+        # What is finalised when training begins is not written again: going on from an earlier
+        # step, a run would only write the same bits over it.
+        self._finalised = {member: set(list_steps(path)) for member, path in workdirs.items()}
+        self._checkpointers: dict[int, ocp.training.Checkpointer] = {}
+
+    def save(
+        self, step: int, state: TrainState, members: Sequence[int], position: dict[str, Any]
+    ) -> None:
+        """Begins to save a step of members; it is visible to readers only when it is whole.
+
+        Waits for the save before it, whose failure (a full disk, say) it raises.
+
+        Args:
+            step: the number of steps taken.
+            state: stacked, as it is after that step; may be donated as soon as this returns.
+            members: whose state, each in the slot of its number.
+            position: JSON: where the data stands, and what the run was made with.
+
+        Raises:
+            StorageError: the save before could not be written.
+            ValueError: the state is not of that step.
+        """
+        for member in members:
+            if step in self._finalised[member]:
+                continue
+            alone = self._take_member(state, member)
+            _check_step(int(alone.step), step)
+            parts = {"params": alone.params, "training": _training(alone), "position": position}
+            with _saving(self._workdirs[member]):
+                self._open(member).save_checkpointables_async(
+                    step, parts, force=True, overwrite=True
+                )
+
+    def find_newest(self, members: Sequence[int]) -> int | None:
+        """Returns the newest step that all these members have, or None if there is none."""
+        common = set.intersection(*(self._finalised[member] for member in members))
+        return max(common, default=None)
+
+    def load(
+        self, step: int, member: int, abstract: TrainState
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """Returns a member's state after a step, in host memory, and its position.
+
+        Args:
+            step: of the checkpoint.
+            member: whose.
+            abstract: shapes and dtypes of the state of one member.
+
+        Raises:
+            UserError: the checkpoint is damaged, of another model, or of another step than its
+                name says.
+        """
+        path = get_checkpoint_path(self._workdirs[member], step)
+        target = jax.tree.map(_on_host, abstract)
+        parts = _load(
+            path, {"params": target.params, "training": _training(target), "position": None}
+        )
+        state = TrainState(params=parts["params"], **parts["training"])
+        try:
+            _check_step(int(state.step), step)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; move it away to go on from another") from error
+        return state, parts["position"]
+
+    def close(self) -> None:
+        """Waits for the last saves; raises `StorageError` if one failed."""
+        for member, checkpointer in self._checkpointers.items():
+            with _saving(self._workdirs[member]):
+                checkpointer.close()
+        self._checkpointers.clear()
+
+    def _open(self, member: int) -> ocp.training.Checkpointer:
+        """Returns the member's checkpointer, which tidies up what a killed save left behind."""
+        if member not in self._checkpointers:
+            self._checkpointers[member] = ocp.training.Checkpointer(
+                get_checkpoint_path(self._workdirs[member]), cleanup_tmp_directories=True
+            )
+        return self._checkpointers[member]
+
+
+def _training(state: TrainState) -> dict[str, Any]:
+    return {"step": state.step, "opt_state": state.opt_state, "rng": state.rng}
+
+
+def _on_host(leaf: Any) -> np.ndarray:
+    """Returns what Orbax takes for the shape and dtype of an array in host memory."""
+    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+
+
+def _check_step(held: int, named: int) -> None:
+    if held != named:
+        raise ValueError(f"the checkpoint of step {named:,} holds the state of step {held:,}")
+
+
+def _load(path: epath.Path, target: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return ocp.load_checkpointables(path, target)
+    except Exception as error:  # Orbax raises a dozen types for one truth: it cannot be read.
+        raise UserError(
+            f"the checkpoint {path} cannot be read (damaged, or not of this config): "
+            f"{_first_line(error)}; "
+            "move it away to go on from the checkpoint before it"
+        ) from error
+
+
+@contextlib.contextmanager
+def _saving(workdir: epath.Path) -> Iterator[None]:
+    """Turns whatever a save raises into one line."""
+    try:
+        yield
+    except Exception as error:  # as above
+        raise StorageError(
+            f"cannot save a checkpoint to {workdir}: {_first_line(error)}; "
+            "free space or fix the directory, then run the same command to resume"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
