@@ -9,9 +9,6 @@ import math
 
 from qlae.common.errors import UserError, make_unknown_name_error
 
-GKE_ACCELERATOR_LABEL = "cloud.google.com/gke-tpu-accelerator"
-GKE_TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-topology"
-
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
@@ -21,8 +18,6 @@ class Generation:
     accelerator_prefix: str  # v5litepod-256: the prefix, then chips x cores_per_chip.
     cores_per_chip: int
     runtime_version: str
-    gke_accelerator: str
-    gke_machine_prefix: str
     hbm_gib: int
     hbm_gb_per_s: float
     peak_bf16_tflops: float
@@ -48,8 +43,6 @@ GENERATIONS: dict[str, Generation] = {
             accelerator_prefix="v4",
             cores_per_chip=2,
             runtime_version="tpu-ubuntu2204-base",
-            gke_accelerator="tpu-v4-podslice",
-            gke_machine_prefix="ct4p-hightpu",
             hbm_gib=32,
             hbm_gb_per_s=1228.0,
             peak_bf16_tflops=275.0,
@@ -64,8 +57,6 @@ GENERATIONS: dict[str, Generation] = {
             accelerator_prefix="v5litepod",
             cores_per_chip=1,
             runtime_version="v2-alpha-tpuv5-lite",
-            gke_accelerator="tpu-v5-lite-podslice",
-            gke_machine_prefix="ct5lp-hightpu",
             hbm_gib=16,
             hbm_gb_per_s=819.0,
             peak_bf16_tflops=197.0,
@@ -80,8 +71,6 @@ GENERATIONS: dict[str, Generation] = {
             accelerator_prefix="v5p",
             cores_per_chip=2,
             runtime_version="v2-alpha-tpuv5",
-            gke_accelerator="tpu-v5p-slice",
-            gke_machine_prefix="ct5p-hightpu",
             hbm_gib=95,
             hbm_gb_per_s=2765.0,
             peak_bf16_tflops=459.0,
@@ -96,8 +85,6 @@ GENERATIONS: dict[str, Generation] = {
             accelerator_prefix="v6e",
             cores_per_chip=1,
             runtime_version="v2-alpha-tpuv6e",
-            gke_accelerator="tpu-v6e-slice",
-            gke_machine_prefix="ct6e-standard",
             hbm_gib=32,
             hbm_gb_per_s=1640.0,
             peak_bf16_tflops=918.0,
@@ -149,34 +136,6 @@ class Topology:
     def hosts(self) -> int:
         """TPU VMs (workers) in one slice made through the Cloud TPU API."""
         return 1 if self.shape in self.generation.single_host_shapes else self.chips // 4
-
-    @property
-    def chips_per_host(self) -> int:
-        """Chips of one worker."""
-        return self.chips // self.hosts
-
-    @property
-    def hbm_gib_total(self) -> int:
-        """HBM of the whole slice in GiB."""
-        return self.chips * self.generation.hbm_gib
-
-    @property
-    def gke_machine_type(self) -> str:
-        """Machine type of a GKE node pool that XPK makes for this slice."""
-        return f"{self.generation.gke_machine_prefix}-{min(self.chips, 4)}t"
-
-    @property
-    def gke_nodes(self) -> int:
-        """Nodes of that pool: XPK never puts eight chips on one node."""
-        return max(1, self.chips // 4)
-
-    @property
-    def gke_node_selector(self) -> dict[str, str]:
-        """Labels that place a pod on such a pool."""
-        return {
-            GKE_ACCELERATOR_LABEL: self.generation.gke_accelerator,
-            GKE_TOPOLOGY_LABEL: self.shape,
-        }
 
     @property
     def xpk_type(self) -> str:

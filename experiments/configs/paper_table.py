@@ -1,7 +1,7 @@
 """The paper's tables as one table of runs: every arm on every dataset, seven seeds each.
 
 python -m experiments.sweeps --root=runs/paper --table=experiments/configs/paper_table.py
-python -m tpu_scripts.plan --topology=v5e:16x16 experiments/configs/paper_table.py
+python -m tpu_scripts.ahead.plan --topology=v5e:16x16 experiments/configs/paper_table.py
 """
 
 from ml_collections import ConfigDict

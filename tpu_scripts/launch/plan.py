@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from tpu_scripts.job import INSTALL, SOURCE_ARCHIVE, Job
-from tpu_scripts.machines import Machine
-from tpu_scripts.shell import Command, quote
+from tpu_scripts.launch.job import INSTALL, SOURCE_ARCHIVE, Job
+from tpu_scripts.launch.machines import Machine
+from tpu_scripts.launch.shell import Command, quote
 
 Phase = tuple[str, tuple[Command, ...]]  # What for, and the commands.
 

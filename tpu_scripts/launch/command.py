@@ -13,33 +13,37 @@ deletes the machines. Exit status: 0 done, 1 failed, 2 a mistake, 130 or 143 int
 
 import argparse
 import pathlib
-import sys
 from collections.abc import Sequence
 
+from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
-from tpu_scripts import checks, cli
-from tpu_scripts.job import Job, make_evaluate_job, make_train_job
-from tpu_scripts.launch_plan import Plan, make_plan
-from tpu_scripts.machines import Place, QueuedResource, VirtualMachine, make_evaluator
-from tpu_scripts.supervise import Launch, format_launch, run_launch, run_main
+from tpu_scripts.experiment import check_batch, load_config
+from tpu_scripts.flags import at_least_one, parse_overrides
+from tpu_scripts.launch import checks, flags
+from tpu_scripts.launch.job import Job, make_evaluate_job, make_train_job
+from tpu_scripts.launch.machines import Place, QueuedResource, VirtualMachine, make_evaluator
+from tpu_scripts.launch.plan import Plan, make_plan
+from tpu_scripts.launch.supervise import Launch, format_launch, run_launch
+from tpu_scripts.launch.xpk import Cluster, XpkPlan, make_xpk_plan
 from tpu_scripts.topologies import Topology, get_topology
-from tpu_scripts.xpk import Cluster, XpkPlan, make_xpk_plan
 
 ENGINES = ("queued_resources", "xpk")
 
 
-def make_parser() -> cli.Parser:
+def make_parser() -> Parser:
     """The launcher's flags."""
-    parser = cli.Parser(description=__doc__ or "")
-    cli.add_shared_flags(parser)
+    parser = Parser("tpu_scripts.launch", __doc__)
+    flags.add_shared_flags(parser)
     add = parser.add_argument
     add("--config", required=True, help="experiments/configs/FILE.py:DATASET; --config.KEY=VALUE")
     add("--workdir", required=True, help="gs://BUCKET/PATH of the run")
     add("--topology", required=True, help="v5e:16x16, or its accelerator type v5litepod-256")
-    add("--slices", type=cli.count, default=1, help="slices of that topology, trained as one")
+    add("--slices", type=at_least_one, default=1, help="slices of that topology, trained as one")
     add("--runtime_version", help="TPU software; default: the generation's usual one")
     add("--evaluator", default="none", help="none, vm, vm:MACHINE_TYPE, or a topology: v5e:1x1")
-    add("--evaluator_timeout", type=cli.positive, default=3600.0, help="after the end of training")
+    add(
+        "--evaluator_timeout", type=flags.positive, default=3600.0, help="after the end of training"
+    )
     add("--engine", choices=ENGINES, default="queued_resources")
     add("--cluster", help="xpk: a cluster made by xpk cluster create")
     add("--docker_image", help="xpk: an image that holds code and environment")
@@ -53,20 +57,20 @@ def make_launch(arguments: Sequence[str], root: pathlib.Path) -> tuple[argparse.
     Raises:
       UserError: any mistake; nothing was made.
     """
-    options, overrides = cli.parse(make_parser(), arguments)
+    options, overrides = parse_overrides(make_parser(), arguments)
     topology = get_topology(options.topology)
-    place = cli.make_place(options)
+    place = flags.make_place(options)
     for name in (options.name, f"{options.name}-eval"):
         checks.check_name(name)
     checks.check_workdir(options.workdir, topology.hosts * options.slices, options.keep)
     if options.evaluator != "none":
         checks.check_remote_workdir(options.workdir)
-    config = checks.load_config(root, options.config, overrides)
-    checks.check_batch(config, topology, options.slices)
+    config = load_config(root, options.config, overrides)
+    check_batch(config, topology, options.slices)
     if not options.docker_image:  # An image may hold its data.
         checks.check_data(config)
     _check_engine(options)
-    pack, archive, commit = cli.make_pack(options, root)
+    pack, archive, commit = flags.make_pack(options, root)
     checks.check_shipped(root, commit, options.config.partition(":")[0])
     job = make_train_job(options.config, options.workdir, overrides)
     train: Plan | XpkPlan
@@ -112,7 +116,7 @@ def _make_xpk(
     if options.base_docker_image:
         images = (options.docker_image, options.base_docker_image)
         cluster = Cluster(options.cluster, options.project, options.zone, *images)
-    patience = cli.make_patience(options)
+    patience = flags.make_patience(options)
     return make_xpk_plan(cluster, name, topology, slices, job, archive, patience)
 
 
@@ -131,22 +135,17 @@ def _make_evaluator(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
+    """Entry point; returns the exit code."""
 
-    def launch() -> None:
-        given = sys.argv[1:] if arguments is None else arguments
+    def launch(given: Sequence[str]) -> int:
         options, made = make_launch(given, pathlib.Path.cwd())
         if options.dry_run:
             print(format_launch(made))
-            return
+            return Exit.DONE
         plans = (made.train, made.evaluator)
         needs_gcloud = any(isinstance(plan, Plan) for plan in plans)
         needs_xpk = any(isinstance(plan, XpkPlan) for plan in plans)
         checks.check_tools(*(["gcloud"] * needs_gcloud), *(["xpk", "kubectl"] * needs_xpk))
-        run_launch(made, cli.make_patience(options), options.evaluator_timeout)
+        return run_launch(made, flags.make_patience(options), options.evaluator_timeout)
 
-    return run_main(launch)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(launch, arguments)

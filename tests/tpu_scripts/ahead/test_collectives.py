@@ -2,7 +2,7 @@
 
 import pytest
 
-from tpu_scripts.collectives import count_loops, describe_gradients, parse_collectives
+from tpu_scripts.ahead.collectives import count_loops, describe_gradients, parse_collectives
 
 _ONE = """\
 HloModule jit_train_step, is_scheduled=true

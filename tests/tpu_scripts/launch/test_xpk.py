@@ -1,6 +1,7 @@
 """The GKE path against a fake xpk and kubectl."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -100,10 +101,10 @@ def test_evaluator_as_its_own_workload(cloud, run):
 
 def test_interrupt_deletes_the_workload(cloud, project, flags):
     cloud.play(wait_seconds=60)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    root = pathlib.Path(__file__).parents[3]
     process = subprocess.Popen(
         [sys.executable, "-m", "tpu_scripts.launch", *flags, *XPK],
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -14,12 +14,9 @@ import jax
 from jax.experimental import topologies
 from ml_collections import ConfigDict
 
-from experiments import cli as experiments_cli
-from experiments.members import RunDirectory, make_members
-from experiments.wiring import Wiring, make_wiring
 from qlae.common.errors import RunFailed, UserError
-from tpu_scripts import checks
-from tpu_scripts.collectives import Collective, count_loops, parse_collectives
+from tpu_scripts.ahead.collectives import Collective, count_loops, parse_collectives
+from tpu_scripts.experiment import check_batch, make_step
 from tpu_scripts.topologies import Topology
 
 # Without these libtpu asks a metadata server that is not there, takes a lock, and complains; which
@@ -113,11 +110,9 @@ def compile_step(
       DoesNotFitError: the compiler found no way to fit it into the HBM.
     """
     chips, start = topology.chips * slices, time.monotonic()
-    checks.check_batch(config, topology, slices)
-    members = _make_member_configs(config)
-    wiring = _wire(config, make_devices(topology, slices), members)
-    arguments = wiring.abstract_step_arguments(config.batch_size)
-    lowered = wiring.step.lower(*arguments)  # type: ignore[attr-defined]
+    check_batch(config, topology, slices)
+    step = make_step(config, make_devices(topology, slices))
+    lowered = step.function.lower(*step.arguments)
     try:
         compiled = lowered.compile({"exec_time_optimization_effort": effort} if effort else None)
     except jax.errors.JaxRuntimeError as error:
@@ -133,9 +128,10 @@ def compile_step(
         arm=config.arm,
         dataset=config.data.name,
         compute_dtype=config.compute_dtype,
-        members=len(members),
-        num_population=wiring.sharding.mesh.shape["population"],
-        parameters=sum(x.size for x in jax.tree.leaves(arguments[0].params)) // len(members),
+        members=step.num_members,
+        num_population=step.num_population,
+        parameters=sum(x.size for x in jax.tree.leaves(step.arguments[0].params))
+        // step.num_members,
         memory=memory,
         flops=cost["flops"],
         bytes_accessed=cost["bytes accessed"],
@@ -178,7 +174,7 @@ def get_versions() -> dict[str, str]:
 
 def get_revision() -> str:
     """Returns the commit of the code, `-dirty` where that has changes, `unknown` without git."""
-    git = ("git", "-C", str(pathlib.Path(__file__).parents[1]))
+    git = ("git", "-C", str(pathlib.Path(__file__).parents[2]))
     try:
         commit = subprocess.run(
             [*git, "describe", "--always"], capture_output=True, text=True, check=False
@@ -187,22 +183,6 @@ def get_revision() -> str:
     except OSError:
         return "unknown"
     return f"{commit}{'-dirty' if changed.returncode else ''}" if commit else "unknown"
-
-
-def _make_member_configs(config: ConfigDict) -> list[ConfigDict]:
-    try:
-        return [member.config for member in make_members(config, RunDirectory("."))]
-    except experiments_cli.UserError as error:
-        raise UserError(str(error)) from error
-
-
-def _wire(
-    config: ConfigDict, devices: Sequence[jax.Device], members: Sequence[ConfigDict]
-) -> Wiring:
-    try:
-        return make_wiring(config, devices, members)
-    except UserError as error:
-        raise UserError(" ".join(str(error).split())) from error
 
 
 def _read_memory(stats) -> Memory:

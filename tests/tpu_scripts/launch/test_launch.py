@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
-from tpu_scripts import evaluate_beside
-from tpu_scripts.faults import Backoff, Fault, RunFailed, classify
+from tpu_scripts.launch import evaluate_beside
+from tpu_scripts.launch.faults import Backoff, Fault, RunFailed, classify
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,15 @@
-"""What can be wrong before anything is made: names, places, files, configs, batches, commits."""
+"""What can be wrong before anything is made: names, places, paths, data, commits."""
 
 import pathlib
 import re
 import shutil
 import subprocess
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from experiments.cli import UserError as ConfigError
-from experiments.cli import check_config_flags
-from experiments.members import RunDirectory, make_members
-from experiments.sweeps import load_table as experiments_load_table
-from experiments.wiring import choose_config_mesh
-from qlae.common.errors import UserError, make_unknown_name_error
-from tpu_scripts.topologies import Topology
+from qlae.common.errors import UserError
 
 _LONGEST_NAME = 40  # XPK's limit; a slice or pod of that name gets a suffix.
-_CONFIGS = "experiments/configs"
 
 
 def check_name(name: str, flag: str = "--name") -> None:
@@ -76,43 +68,6 @@ def check_tools(*names: str) -> None:
             raise UserError(f"{name} is not on PATH: install it first")
 
 
-def load_config(root: pathlib.Path, config: str, overrides: tuple[str, ...]) -> ConfigDict:
-    """Reads `file.py:argument` with its overrides just as the trainer will.
-
-    Args:
-      root: the source directory; `config` is relative to it.
-      overrides: `--config.KEY=VALUE` each.
-
-    Raises:
-      UserError: no such file, an argument (dataset) or key it does not know, a value of a wrong
-        type.
-    """
-    path, _, _ = config.partition(":")
-    if pathlib.PurePath(path).is_absolute() or ".." in pathlib.PurePath(path).parts:
-        raise UserError(f"--config={config!r} must be relative to the source directory {root}")
-    if not (root / path).is_file():
-        known = sorted(f"{_CONFIGS}/{file.name}" for file in (root / _CONFIGS).glob("[!_]*.py"))
-        raise make_unknown_name_error("config file", path, known)
-    values = flags.FlagValues()
-    arguments = [f"--config={root / config}", *overrides]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["launch", *arguments])
-    try:
-        check_config_flags(arguments)
-        values(["launch", *arguments])
-        return values.config
-    except Exception as error:  # Whatever a config file raises is a mistake in it or for it.
-        line = " ".join(str(error).split())
-        raise UserError(f"--config={config} does not load: {line}") from error
-
-
-def load_table(path: str) -> ConfigDict:
-    """Reads a table of runs; raises `UserError` where there is none."""
-    try:
-        return experiments_load_table(path)
-    except ConfigError as error:
-        raise UserError(str(error)) from error
-
-
 def check_data(config: ConfigDict) -> None:
     """Raises `UserError` for a dataset on a local disk, which a machine made for the run lacks."""
     name, data_dir = config.data.name, str(config.data.data_dir)
@@ -122,16 +77,6 @@ def check_data(config: ConfigDict) -> None:
         f"dataset {name!r} is read from {data_dir!r}, which the workers do not have: prepare it, "
         "copy it to a bucket, and pass --config.data.data_dir=gs://BUCKET/PATH"
     )
-
-
-def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
-    """Raises `UserError` when mesh and global batch do not divide over the devices."""
-    try:
-        num_members = len(make_members(config, RunDirectory("unused")))
-        choose_config_mesh(config, topology.chips * slices, num_members)
-    except ConfigError as error:
-        where = f"{slices} x {topology.name}" if slices > 1 else topology.name
-        raise UserError(f"{where}: {error}") from error
 
 
 def resolve_commit(root: pathlib.Path, commit: str, allow_dirty: bool) -> str:

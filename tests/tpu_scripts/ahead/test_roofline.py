@@ -2,8 +2,8 @@
 
 import pytest
 
-from tpu_scripts.collectives import Collective
-from tpu_scripts.roofline import DCN_HOP_SECONDS, ICI_HOP_SECONDS, estimate, ring_seconds
+from tpu_scripts.ahead.collectives import Collective
+from tpu_scripts.ahead.roofline import DCN_HOP_SECONDS, ICI_HOP_SECONDS, estimate, ring_seconds
 from tpu_scripts.topologies import get_topology
 
 

@@ -4,41 +4,18 @@ import argparse
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
-from typing import NoReturn
 
-from qlae.common.errors import UserError
-from tpu_scripts import checks
-from tpu_scripts.lifecycle import Patience
-from tpu_scripts.machines import PROVISIONING, Place
-from tpu_scripts.shell import Command
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one `UserError` line."""
-
-    def __init__(self, description: str):
-        super().__init__(
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Raises instead of printing the usage."""
-        raise UserError(f"{message} (see --help)")
+from qlae.common.command_line import Parser
+from tpu_scripts.flags import at_least_one
+from tpu_scripts.launch import checks
+from tpu_scripts.launch.lifecycle import Patience
+from tpu_scripts.launch.machines import PROVISIONING, Place
+from tpu_scripts.launch.shell import Command
 
 
 def positive(text: str) -> float:
     """A number above zero, for argparse."""
     if (value := float(text)) > 0:
-        return value
-    raise ValueError
-
-
-def count(text: str) -> int:
-    """A whole number of at least one, for argparse."""
-    if (value := int(text)) >= 1:
         return value
     raise ValueError
 
@@ -73,16 +50,12 @@ def add_shared_flags(parser: Parser) -> None:
     )
     for name, value, text in seconds:
         add(name, type=positive, default=value, help=f"{text} (default: %(default)s)")
-    add("--max_retries", type=count, default=default.retries, help="machines made again at most")
-
-
-def parse(parser: Parser, arguments: Sequence[str]) -> tuple[argparse.Namespace, tuple[str, ...]]:
-    """Returns the flags, and the `--config.KEY=VALUE` overrides among the arguments."""
-    options, rest = parser.parse_known_args(arguments)
-    for argument in rest:
-        if not (argument.startswith("--config.") and "=" in argument):
-            raise UserError(f"unknown flag {argument!r} (see --help)")
-    return options, tuple(rest)
+    add(
+        "--max_retries",
+        type=at_least_one,
+        default=default.retries,
+        help="machines made again at most",
+    )
 
 
 def make_patience(options: argparse.Namespace) -> Patience:

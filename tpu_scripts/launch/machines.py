@@ -10,7 +10,7 @@ import json
 from typing import Protocol
 
 from qlae.common.errors import UserError
-from tpu_scripts.shell import Command
+from tpu_scripts.launch.shell import Command
 from tpu_scripts.topologies import Topology, get_topology
 
 PROVISIONING = ("on-demand", "spot", "reserved")

@@ -10,11 +10,11 @@ import threading
 import time
 
 from qlae.common.errors import RunFailed, UserError
-from tpu_scripts.faults import Backoff, Fault, classify, make_final_error
-from tpu_scripts.job import Job
-from tpu_scripts.launch_plan import Phase
-from tpu_scripts.lifecycle import Patience, Say
-from tpu_scripts.shell import Command, Shell, Stopped, quote
+from tpu_scripts.launch.faults import Backoff, Fault, classify, make_final_error
+from tpu_scripts.launch.job import Job
+from tpu_scripts.launch.lifecycle import Patience, Say
+from tpu_scripts.launch.plan import Phase
+from tpu_scripts.launch.shell import Command, Shell, Stopped, quote
 from tpu_scripts.topologies import Topology
 
 # XPK prints the program's exit status under this name at the end of each container's log.

@@ -1,17 +1,17 @@
-"""The table of paper-scale steps on 1 to 256 chips, compiled cell by cell and resumed."""
+"""The table of paper-scale steps on 1 to 256 chips, compiled row by row and resumed."""
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Callable, Iterable
 
 from ml_collections import ConfigDict
 
-from tpu_scripts.aot_report import count_chips, make_document, make_roofline
-from tpu_scripts.collectives import Collective, find_gradients
-from tpu_scripts.compiled import CompiledStep, Memory, get_versions
-from tpu_scripts.roofline import ASSUMPTIONS
+from qlae.common.files import write_whole
+from tpu_scripts.ahead.collectives import Collective, find_gradients
+from tpu_scripts.ahead.compiled import CompiledStep, Memory, get_versions
+from tpu_scripts.ahead.report import count_chips, make_document, make_roofline
+from tpu_scripts.ahead.roofline import ASSUMPTIONS
 from tpu_scripts.topologies import get_topology
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Row:
     """One program of the table."""
 
     arm: str
@@ -54,8 +54,8 @@ class Cell:
         )
 
 
-CELLS = tuple(
-    Cell(arm, compute_dtype, f"v5e:{shape}")
+ROWS = tuple(
+    Row(arm, compute_dtype, f"v5e:{shape}")
     for shapes in _SHAPES
     for compute_dtype in _DTYPES
     for arm in _ARMS
@@ -65,48 +65,48 @@ CELLS = tuple(
 
 def make_table(
     load: Callable[[str, tuple[str, ...]], ConfigDict],
-    compile_cell: Callable[[ConfigDict, str], CompiledStep],
+    compile_row: Callable[[ConfigDict, str], CompiledStep],
     *,
-    cells: Iterable[Cell] = CELLS,
+    rows: Iterable[Row] = ROWS,
     directory: pathlib.Path = RESULTS,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Compiles the cells that are missing, writing both files after each.
+    """Compiles the rows that are missing, writing both files after each.
 
-    A cell is missing when it is not in the file, or was compiled by other versions of the compiler.
+    A row is missing when it is not in the file, or was compiled by other versions of the compiler.
     To compile one again, delete it from the file.
 
     Args:
       load: config and overrides -> config.
-      compile_cell: config, topology -> the step.
-      cells: in the order in which they are compiled.
+      compile_row: config, topology -> the step.
+      rows: in the order in which they are compiled.
       directory: of `aot.json` and `aot.md`.
-      say: told each cell before it is compiled.
+      say: told each row before it is compiled.
     """
     directory.mkdir(parents=True, exist_ok=True)
     steps = load_steps(directory / "aot.json")
-    for cell in cells:
-        done = steps.get(cell.name)
+    for row in rows:
+        done = steps.get(row.name)
         if done is not None and done.versions == get_versions():
             continue
-        batch_size = load(cell.config, ()).batch_size
-        config = load(cell.config, cell.overrides(batch_size))
-        say(f"compiling {cell.name}, global batch {config.batch_size}")
-        steps[cell.name] = compile_cell(config, cell.topology)
+        batch_size = load(row.config, ()).batch_size
+        config = load(row.config, row.overrides(batch_size))
+        say(f"compiling {row.name}, global batch {config.batch_size}")
+        steps[row.name] = compile_row(config, row.topology)
         write_table(steps, directory)
 
 
 def write_table(steps: dict[str, CompiledStep], directory: pathlib.Path) -> None:
-    """Writes the cells as JSON and as Markdown, each at once or not at all."""
-    known = {cell.name: index for index, cell in enumerate(CELLS)}
+    """Writes the rows as JSON and as Markdown, each at once or not at all."""
+    known = {row.name: index for index, row in enumerate(ROWS)}
     names = sorted(steps, key=lambda name: (known.get(name, len(known)), name))
     documents = {name: make_document(steps[name]) for name in names}
-    _write(directory / "aot.json", json.dumps(documents, indent=1) + "\n")
-    _write(directory / "aot.md", format_table([steps[name] for name in names]))
+    write_whole(directory / "aot.json", json.dumps(documents, indent=1) + "\n")
+    write_whole(directory / "aot.md", format_table([steps[name] for name in names]))
 
 
 def load_steps(path: pathlib.Path) -> dict[str, CompiledStep]:
-    """Reads the cells that are there."""
+    """Reads the rows that are there."""
     if not path.exists():
         return {}
     documents = json.loads(path.read_text())
@@ -142,11 +142,11 @@ same arm and dtype, where that is in the table; "code" is the commit that was co
 
 {assumptions}
 
-`python -m tpu_scripts.aot_compile --table` compiles the rows that are missing, and may be stopped
+`python -m tpu_scripts.ahead.compile --table` compiles the rows that are missing, and may be stopped
 and started again; `--topology=v5e:4x4 --config=experiments/configs/qlae.py:{_DATASET}`
 compiles one alone. Images are rendered in the step.
 
-Here are {len(steps)} of the {len(CELLS)} rows, by {", ".join(versions)}.
+Here are {len(steps)} of the {len(ROWS)} rows, by {", ".join(versions)}.
 """
 
 
@@ -177,9 +177,3 @@ def _format_gradients(step: CompiledStep) -> str:
         )
         or "none"
     )
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    temporary = path.with_suffix(f"{path.suffix}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -4,9 +4,9 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from tpu_scripts.collectives import Collective, describe_gradients
-from tpu_scripts.compiled import CompiledStep
-from tpu_scripts.roofline import ASSUMPTIONS, Roofline, estimate
+from tpu_scripts.ahead.collectives import Collective, describe_gradients
+from tpu_scripts.ahead.compiled import CompiledStep
+from tpu_scripts.ahead.roofline import ASSUMPTIONS, Roofline, estimate
 from tpu_scripts.topologies import get_topology
 
 _GIB, _MIB = 2**30, 2**20

@@ -1,6 +1,6 @@
 """How long a table of runs takes on a TPU slice, each cell's seeds trained as one population.
 
-  python -m tpu_scripts.plan --topology=v5e:16x16 experiments/configs/paper_table.py
+  python -m tpu_scripts.ahead.plan --topology=v5e:16x16 experiments/configs/paper_table.py
 
 Each population gets chips of its own and splits its members over them. Step times are rooflines of
 the programs in results/aot.json, compiled for one chip; --compute_dtype=bfloat16 takes those of the
@@ -15,13 +15,14 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
+from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
-from tpu_scripts import checks, cli
-from tpu_scripts.aot_report import make_roofline
-from tpu_scripts.aot_table import RESULTS, load_steps
-from tpu_scripts.compiled import CompiledStep
-from tpu_scripts.roofline import ASSUMPTIONS
-from tpu_scripts.supervise import run_main
+from tpu_scripts.ahead.compiled import CompiledStep
+from tpu_scripts.ahead.report import make_roofline
+from tpu_scripts.ahead.roofline import ASSUMPTIONS
+from tpu_scripts.ahead.table import RESULTS, load_steps
+from tpu_scripts.experiment import load_config, load_table
+from tpu_scripts.flags import at_least_one
 from tpu_scripts.topologies import Topology, get_topology
 
 _ASSUMED = (
@@ -33,7 +34,7 @@ _ASSUMED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Population:
+class Cell:
     """The seeds of one cell of the table, trained as one program.
 
     Attributes:
@@ -69,7 +70,7 @@ class Population:
 class Share:
     """A population and its chips."""
 
-    population: Population
+    population: Cell
     chips: int
 
     @property
@@ -78,7 +79,7 @@ class Share:
         return self.population.hours(self.chips)
 
 
-def make_plan(populations: Sequence[Population], topology: Topology) -> list[list[Share]]:
+def schedule(populations: Sequence[Cell], topology: Topology) -> list[list[Share]]:
     """Returns waves of populations that train side by side, one wave after the other.
 
     Raises:
@@ -96,7 +97,7 @@ def make_plan(populations: Sequence[Population], topology: Topology) -> list[lis
     return [_spread(wave, topology.chips) for wave in waves]
 
 
-def _find_fewest_chips(population: Population, hbm: int) -> int:
+def _find_fewest_chips(population: Cell, hbm: int) -> int:
     for chips in _sizes(population):
         if population.peak_bytes(chips) <= hbm:
             return chips
@@ -106,7 +107,7 @@ def _find_fewest_chips(population: Population, hbm: int) -> int:
     )
 
 
-def _sizes(population: Population) -> list[int]:
+def _sizes(population: Cell) -> list[int]:
     """Numbers of chips that divide a slice: powers of two, up to a chip a member."""
     return list(
         itertools.takewhile(
@@ -128,14 +129,14 @@ def _spread(shares: Sequence[Share], chips: int) -> list[Share]:
         shares[last] = Share(share.population, more)
 
 
-def make_populations(
+def make_cells(
     table: ConfigDict,
     root: pathlib.Path,
     steps: dict[str, CompiledStep],
     generation: str,
     compute_dtype: str,
     num_steps: int | None,
-) -> list[Population]:
+) -> list[Cell]:
     """Returns the cells of a table.
 
     Raises:
@@ -154,15 +155,15 @@ def make_populations(
         if step is None:
             raise UserError(
                 f"no program like {arm}'s has been compiled for {generation}:1x1 in "
-                f"{compute_dtype}: run python -m tpu_scripts.aot_compile --table"
+                f"{compute_dtype}: run python -m tpu_scripts.ahead.compile --table"
             )
         members = len(table.seeds)
-        populations.append(Population(arm, dataset, members, num_steps or config.num_steps, step))
+        populations.append(Cell(arm, dataset, members, num_steps or config.num_steps, step))
     return populations
 
 
 def _load(root: pathlib.Path, table: ConfigDict, arm: str, dataset: str) -> ConfigDict:
-    return checks.load_config(root, table.config.format(arm=arm, dataset=dataset), ())
+    return load_config(root, table.config.format(arm=arm, dataset=dataset), ())
 
 
 def _get_networks(config: ConfigDict) -> tuple:
@@ -211,14 +212,14 @@ def format_plan(waves: Sequence[Sequence[Share]], topology: Topology) -> str:
     return "\n".join(lines)
 
 
-def make_parser() -> cli.Parser:
+def make_parser() -> Parser:
     """The flags."""
-    parser = cli.Parser(description=__doc__ or "")
+    parser = Parser("tpu_scripts.ahead.plan", __doc__)
     add = parser.add_argument
     add("table", help="a table of runs, such as experiments/configs/paper_table.py")
     add("--topology", required=True, help="v5e:16x16, or its accelerator type v5litepod-256")
     add("--compute_dtype", default="float32", choices=("float32", "bfloat16"))
-    add("--steps", type=cli.count, help="steps of a run; by default those of its config")
+    add("--steps", type=at_least_one, help="steps of a run; by default those of its config")
     return parser
 
 
@@ -230,19 +231,16 @@ def run(arguments: Sequence[str], root: pathlib.Path) -> None:
     """
     options = make_parser().parse_args(arguments)
     topology = get_topology(options.topology)
-    table = checks.load_table(options.table)
+    table = load_table(options.table)
     steps = load_steps(RESULTS / "aot.json")
     generation = topology.generation.name
-    populations = make_populations(
-        table, root, steps, generation, options.compute_dtype, options.steps
-    )
-    print(format_plan(make_plan(populations, topology), topology))
+    populations = make_cells(table, root, steps, generation, options.compute_dtype, options.steps)
+    print(format_plan(schedule(populations, topology), topology))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
-    return run_main(lambda: run(given, pathlib.Path.cwd()))
+    return run_command(lambda given: run(given, pathlib.Path.cwd()), arguments)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 from ml_collections import ConfigDict
 
-from tpu_scripts import aot_table
-from tpu_scripts.aot_table import CELLS, Cell, format_table, load_steps, make_table
-from tpu_scripts.collectives import Collective
-from tpu_scripts.compiled import CompiledStep, Memory, get_versions
+from tpu_scripts.ahead import table
+from tpu_scripts.ahead.collectives import Collective
+from tpu_scripts.ahead.compiled import CompiledStep, Memory, get_versions
+from tpu_scripts.ahead.table import ROWS, Row, format_table, load_steps, make_table
 
 _GRADIENTS = Collective(
     kind="all-reduce",
@@ -62,9 +62,9 @@ def run(tmp_path, compiled_cells):
         compiled_cells.append((topology, config.batch_size))
         return make_step(topology, config.batch_size)
 
-    cells = [Cell("qlae", "float32", f"v5e:{shape}") for shape in ("1x1", "4x4", "16x16")]
+    rows = [Row("qlae", "float32", f"v5e:{shape}") for shape in ("1x1", "4x4", "16x16")]
     return lambda: make_table(
-        load, compile_cell, cells=cells, directory=tmp_path, say=lambda text: None
+        load, compile_cell, rows=rows, directory=tmp_path, say=lambda text: None
     )
 
 
@@ -84,7 +84,7 @@ def test_a_table_broken_off_goes_on_where_it_was(run, tmp_path, compiled_cells):
 
 def test_other_versions_are_compiled_again(run, tmp_path, compiled_cells):
     old = dataclasses.replace(make_step("v5e:1x1"), versions={"jax": "0.1"})
-    aot_table.write_table({"qlae/float32/v5e:1x1": old}, tmp_path)
+    table.write_table({"qlae/float32/v5e:1x1": old}, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run()
     assert compiled_cells[0] == ("v5e:1x1", 128)
@@ -100,14 +100,14 @@ def test_efficiency_is_that_of_a_chip_against_one_alone():
 
 
 def test_every_cell_is_a_row_that_can_be_compiled():
-    assert len({cell.name for cell in CELLS}) == len(CELLS) == 20
-    first = [cell.name for cell in CELLS[:3]]
+    assert len({cell.name for cell in ROWS}) == len(ROWS) == 20
+    first = [cell.name for cell in ROWS[:3]]
     assert first == [f"qlae/float32/v5e:{shape}" for shape in ("1x1", "4x4", "16x16")]
-    assert CELLS[2].overrides(128)[1] == "--config.batch_size=256"
+    assert ROWS[2].overrides(128)[1] == "--config.batch_size=256"
 
 
 def test_the_committed_page_is_made_from_the_committed_cells():
-    steps = load_steps(aot_table.RESULTS / "aot.json")
-    assert steps.keys() <= {cell.name for cell in CELLS}
-    page = (aot_table.RESULTS / "aot.md").read_text()
+    steps = load_steps(table.RESULTS / "aot.json")
+    assert steps.keys() <= {cell.name for cell in ROWS}
+    page = (table.RESULTS / "aot.md").read_text()
     assert page == format_table(list(steps.values()))

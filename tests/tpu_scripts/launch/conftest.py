@@ -17,7 +17,7 @@ import threading
 
 import pytest
 
-from tpu_scripts import launch
+from tpu_scripts.launch import command
 
 FAKES = pathlib.Path(__file__).parent / "fakes"
 QUICK = [
@@ -153,7 +153,7 @@ def run(project, flags, capsys):
     """Launches with further flags: returns (exit status, output, error lines)."""
 
     def run(*more: str) -> tuple[int, str, str]:
-        status = launch.main([*flags, *more])
+        status = command.main([*flags, *more])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 
 from qlae.common.errors import RunFailed, UserError
-from tpu_scripts.faults import RETRIED, Backoff, Fault, classify, make_final_error
-from tpu_scripts.job import EXIT_MARK
-from tpu_scripts.launch_plan import Plan
-from tpu_scripts.machines import Observed, State
-from tpu_scripts.shell import Command, Result, Shell, quote
+from tpu_scripts.launch.faults import RETRIED, Backoff, Fault, classify, make_final_error
+from tpu_scripts.launch.job import EXIT_MARK
+from tpu_scripts.launch.machines import Observed, State
+from tpu_scripts.launch.plan import Plan
+from tpu_scripts.launch.shell import Command, Result, Shell, quote
 
 Say = Callable[[str], None]
 

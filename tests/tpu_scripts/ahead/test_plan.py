@@ -6,12 +6,12 @@ import pathlib
 import pytest
 
 from qlae.common.errors import UserError
-from tests.tpu_scripts.test_aot_table import make_step
-from tpu_scripts import plan
-from tpu_scripts.plan import Population, make_plan
+from tests.tpu_scripts.ahead.test_table import make_step
+from tpu_scripts.ahead import plan
+from tpu_scripts.ahead.plan import Cell, schedule
 from tpu_scripts.topologies import get_topology
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 TABLE = "experiments/configs/paper_table.py"
 
 
@@ -22,7 +22,7 @@ def make_population(arm: str, milliseconds: float, members: int = 7, gib: float 
     step = dataclasses.replace(
         step, arm=arm, flops=0.0, bytes_accessed=milliseconds / 1e3 * rate, memory=memory
     )
-    return Population(arm, "shapes3d", members, num_steps=3_600_000, step=step)
+    return Cell(arm, "shapes3d", members, num_steps=3_600_000, step=step)
 
 
 def test_hours_and_memory_of_a_population():
@@ -34,23 +34,23 @@ def test_hours_and_memory_of_a_population():
 
 def test_spare_chips_go_to_whoever_ends_last():
     slow, quick = make_population("gan", milliseconds=4.0), make_population("ae", milliseconds=1.0)
-    (wave,) = make_plan([slow, quick], get_topology("v5e:2x4"))
+    (wave,) = schedule([slow, quick], get_topology("v5e:2x4"))
     assert [(share.population.arm, share.chips) for share in wave] == [("gan", 4), ("ae", 1)]
-    (wave,) = make_plan([slow, quick], get_topology("v5e:4x4"))
+    (wave,) = schedule([slow, quick], get_topology("v5e:4x4"))
     assert [(share.population.arm, share.chips) for share in wave] == [("gan", 8), ("ae", 2)]
 
 
 def test_what_does_not_fit_beside_others_comes_after_them():
-    waves = make_plan([make_population("ae", 1.0) for _ in range(10)], get_topology("v5e:2x2"))
+    waves = schedule([make_population("ae", 1.0) for _ in range(10)], get_topology("v5e:2x2"))
     assert [len(wave) for wave in waves] == [4, 4, 2]
     assert [share.chips for share in waves[-1]] == [2, 2]
 
 
 def test_members_that_do_not_fit_one_chip_get_more():
-    (wave,) = make_plan([make_population("qlae", 1.0, gib=6.0)], get_topology("v5e:2x2"))
+    (wave,) = schedule([make_population("qlae", 1.0, gib=6.0)], get_topology("v5e:2x2"))
     assert wave[0].chips == 4
     with pytest.raises(UserError, match=r"a member of qlae needs .* take another generation"):
-        make_plan([make_population("qlae", 1.0, gib=17.0)], get_topology("v5e:2x2"))
+        schedule([make_population("qlae", 1.0, gib=17.0)], get_topology("v5e:2x2"))
 
 
 def run(monkeypatch, capsys, *arguments):

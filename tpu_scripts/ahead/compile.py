@@ -1,6 +1,6 @@
 """Compiles the real train step for a TPU slice on any CPU machine, and says what it would cost.
 
-  python -m tpu_scripts.aot_compile --topology=v5e:4x4 \\
+  python -m tpu_scripts.ahead.compile --topology=v5e:4x4 \\
     --config=experiments/configs/qlae.py:shapes3d_rendered [--config.KEY=VALUE ...]
 
 Prints, per device, memory, FLOPs, bytes and collectives, and a roofline of the step with what it
@@ -17,21 +17,23 @@ from collections.abc import Sequence
 
 import jax
 
+from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
-from tpu_scripts import checks, cli
-from tpu_scripts.aot_report import format_step, make_document
-from tpu_scripts.aot_table import make_table
-from tpu_scripts.compiled import compile_step
-from tpu_scripts.supervise import run_main
+from qlae.common.files import write_output
+from tpu_scripts.ahead.compiled import compile_step
+from tpu_scripts.ahead.report import format_step, make_document
+from tpu_scripts.ahead.table import make_table
+from tpu_scripts.experiment import load_config
+from tpu_scripts.flags import at_least_one, parse_overrides
 from tpu_scripts.topologies import get_topology
 
 
-def make_parser() -> cli.Parser:
+def make_parser() -> Parser:
     """The flags."""
-    parser = cli.Parser(description=__doc__ or "")
+    parser = Parser("tpu_scripts.ahead.compile", __doc__)
     add = parser.add_argument
     add("--topology", help="v5e:16x16, or its accelerator type v5litepod-256")
-    add("--slices", type=cli.count, default=1, help="slices of that topology, trained as one")
+    add("--slices", type=at_least_one, default=1, help="slices of that topology, trained as one")
     add("--config", help="experiments/configs/FILE.py:DATASET; --config.KEY=VALUE")
     add("--effort", type=float, default=0.0, help="-1 compiles soonest; 0 is what a run gets")
     add("--json", help="file to write the report to, for programs")
@@ -46,20 +48,20 @@ def run(arguments: Sequence[str], root: pathlib.Path) -> None:
       UserError: a mistake in the flags, or a config that does not go with the slices.
       DoesNotFitError: the step needs more HBM than there is.
     """
-    options, overrides = cli.parse(make_parser(), arguments)
+    options, overrides = parse_overrides(make_parser(), arguments)
     if options.table:
         _run_table(options, overrides, root)
         return
     if not options.topology or not options.config:
         raise UserError("--topology=v5e:16x16 and --config=FILE.py:DATASET are both needed")
     topology = get_topology(options.topology)
-    config = checks.load_config(root, options.config, overrides)
+    config = load_config(root, options.config, overrides)
     step = compile_step(config, topology, options.slices, options.effort)
     print(format_step(step))
     if options.json:
         path = pathlib.Path(options.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(make_document(step), indent=1) + "\n")
+        write_output(path, json.dumps(make_document(step), indent=1) + "\n")
 
 
 def _run_table(options: argparse.Namespace, overrides: tuple[str, ...], root: pathlib.Path) -> None:
@@ -68,7 +70,7 @@ def _run_table(options: argparse.Namespace, overrides: tuple[str, ...], root: pa
         name = given[0] if given else "slices" if options.slices != 1 else overrides[0][2:]
         raise UserError(f"--table has its own rows: --{name} does not go with it")
     make_table(
-        lambda config, flags: checks.load_config(root, config, flags),
+        lambda config, flags: load_config(root, config, flags),
         lambda config, topology: compile_step(config, get_topology(topology), 1, options.effort),
         say=lambda text: print(text, flush=True),
     )
@@ -77,8 +79,7 @@ def _run_table(options: argparse.Namespace, overrides: tuple[str, ...], root: pa
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     jax.config.update("jax_platforms", "cpu")  # On a TPU VM, too, nothing is to run.
-    given = sys.argv[1:] if arguments is None else arguments
-    return run_main(lambda: run(given, pathlib.Path.cwd()))
+    return run_command(lambda given: run(given, pathlib.Path.cwd()), arguments)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,16 @@ import dataclasses
 import os
 import shutil
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from qlae.common.command_line import Exit
 from qlae.common.errors import RunFailed, UserError
-from tpu_scripts.faults import make_final_error
-from tpu_scripts.launch_plan import Plan, format_phases
-from tpu_scripts.lifecycle import Lifecycle, Patience, Say
-from tpu_scripts.shell import Command, Shell, Stopped, quote
-from tpu_scripts.xpk import Workload, XpkPlan
+from tpu_scripts.launch.faults import make_final_error
+from tpu_scripts.launch.lifecycle import Lifecycle, Patience, Say
+from tpu_scripts.launch.plan import Plan, format_phases
+from tpu_scripts.launch.shell import Command, Shell, Stopped, quote
+from tpu_scripts.launch.xpk import Workload, XpkPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,15 +82,17 @@ class Interrupt:
                 stop.set()
 
 
-def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> None:
+def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> Exit:
     """Runs a launch to its end and deletes what it made, however it ends.
 
     Args:
       evaluator_seconds: how long the evaluator may go on once training has ended well.
 
+    Returns:
+      Done, or how it was stopped.
+
     Raises:
       UserError, RunFailed: training (or the evaluator, when it runs alone) failed.
-      Stopped: interrupted; the signal's number is its first argument.
     """
     stop, evaluator_stop = threading.Event(), threading.Event()
     with Interrupt([stop, evaluator_stop]).watch() as interrupt:
@@ -105,11 +107,13 @@ def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> 
             if train is None:
                 assert evaluator is not None
                 evaluator.run()
-                return
+                return Exit.DONE
             with _evaluate_beside(evaluator, train.started, evaluator_stop, evaluator_seconds):
                 train.run()
+            return Exit.DONE
         except Stopped:
-            raise Stopped(interrupt.signal_number) from None
+            stopped_by_user = interrupt.signal_number in {None, signal.SIGINT}
+            return Exit.INTERRUPTED if stopped_by_user else Exit.STOPPED
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(launch.archive)
@@ -139,7 +143,7 @@ def _evaluate_beside(
         except (UserError, RunFailed) as error:
             evaluator.say(
                 f"warning: the evaluator ended, training goes on: {error}; evaluate later with "
-                "python -m tpu_scripts.evaluate_beside"
+                "python -m tpu_scripts.launch.evaluate_beside"
             )
 
     thread = threading.Thread(target=evaluate)
@@ -172,19 +176,3 @@ def _make_say(name: str) -> Say:
             print(lines, end="", flush=True)
 
     return say
-
-
-def run_main(main: Callable[[], None]) -> int:
-    """Runs an entry point; returns its exit status, with one error line instead of a traceback."""
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Stopped as stopped:
-        number = stopped.args[0] if stopped.args else signal.SIGINT
-        return 128 + (number or signal.SIGINT)
-    return 0

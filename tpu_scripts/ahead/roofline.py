@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from tpu_scripts.collectives import Collective
+from tpu_scripts.ahead.collectives import Collective
 from tpu_scripts.topologies import Topology
 
 ICI_HOP_SECONDS = 1e-6

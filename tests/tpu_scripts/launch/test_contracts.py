@@ -9,25 +9,26 @@ from absl import flags
 import experiments.train  # noqa: F401  (defines its flags)
 from eval import worker
 from qlae.common.errors import UserError
-from tpu_scripts import checks
-from tpu_scripts.job import make_evaluate_job, make_train_job
+from tpu_scripts import experiment
+from tpu_scripts.launch import checks
+from tpu_scripts.launch.job import make_evaluate_job, make_train_job
 from tpu_scripts.topologies import get_topology
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 QLAE = "experiments/configs/qlae.py:shapes3d_rendered"
 
 
 def test_real_configs_pass_the_checks():
-    config = checks.load_config(ROOT, QLAE, ("--config.seed=3",))
+    config = experiment.load_config(ROOT, QLAE, ("--config.seed=3",))
     assert config.seed == 3
     checks.check_data(config)
-    checks.check_batch(config, get_topology("v5e:4x4"), slices=2)
+    experiment.check_batch(config, get_topology("v5e:4x4"), slices=2)
     with pytest.raises(UserError, match=r"v5e:16x16: config.batch_size=128 does not divide by 256"):
-        checks.check_batch(config, get_topology("v5e:16x16"), slices=1)
+        experiment.check_batch(config, get_topology("v5e:16x16"), slices=1)
     with pytest.raises(UserError, match=r"pass --config.data.data_dir=gs://"):
-        checks.check_data(checks.load_config(ROOT, QLAE.removesuffix("_rendered"), ()))
+        checks.check_data(experiment.load_config(ROOT, QLAE.removesuffix("_rendered"), ()))
     with pytest.raises(UserError, match="unknown dataset 'shapes4d'"):
-        checks.load_config(ROOT, "experiments/configs/qlae.py:shapes4d", ())
+        experiment.load_config(ROOT, "experiments/configs/qlae.py:shapes4d", ())
 
 
 def test_entry_points_know_the_flags_they_are_given(monkeypatch):

@@ -1,6 +1,7 @@
 """The queued resource's life against a cloud that refuses, preempts, half starts and is stopped."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -204,10 +205,10 @@ def test_keep_leaves_the_machine(cloud, run):
 def start(cloud, project, flags):
     """Starts a launcher of a long training; returns it once training runs."""
     cloud.play(train=[[60, 0]])
-    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    root = pathlib.Path(__file__).parents[3]
     process = subprocess.Popen(
         [sys.executable, "-m", "tpu_scripts.launch", *flags],
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -6,12 +6,14 @@ import pathlib
 import jax
 import pytest
 
-from tpu_scripts import aot_compile, aot_table, checks, compiled
-from tpu_scripts.aot_report import describe_step_gradients
-from tpu_scripts.collectives import find_gradients
+from tpu_scripts.ahead import compile as command
+from tpu_scripts.ahead import compiled, table
+from tpu_scripts.ahead.collectives import find_gradients
+from tpu_scripts.ahead.report import describe_step_gradients
+from tpu_scripts.experiment import load_config
 from tpu_scripts.topologies import get_topology
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 TINY = "tests/configs/tiny.py"
 QLAE = "experiments/configs/qlae.py:shapes3d_rendered"
 needs_libtpu = pytest.mark.skipif(
@@ -26,7 +28,7 @@ def _in_root(monkeypatch):
 
 def _fail(capsys, *arguments: str) -> tuple[int, str]:
     """Runs a command that must end with one error line; returns its exit status and the line."""
-    status = aot_compile.main(arguments)
+    status = command.main(arguments)
     (line,) = capsys.readouterr().err.splitlines()
     return status, line
 
@@ -35,12 +37,12 @@ def _fail(capsys, *arguments: str) -> tuple[int, str]:
 def test_one_float32_all_reduce_on_a_slice(tmp_path, capsys):
     path = tmp_path / "new" / "report.json"
     arguments = ["--topology=v5e:2x4", f"--config={TINY}", f"--json={path}"]
-    assert aot_compile.main(arguments) == 0
+    assert command.main(arguments) == 0
     output = capsys.readouterr().out
     assert "one train step on v5e:2x4 (8 chips)" in output
     assert "scaling efficiency" in output
     document = json.loads(path.read_text())
-    step = aot_table.load_step(document)
+    step = table.load_step(document)
     gradients = find_gradients(step.collectives)
     # Beside the gradients it carries three scalars: the loss and its two terms.
     assert [c.bytes_by_dtype for c in gradients] == [{"f32": 4 * (step.parameters + 3)}]
@@ -54,7 +56,7 @@ def test_one_float32_all_reduce_on_a_slice(tmp_path, capsys):
 
 @needs_libtpu
 def test_two_slices_reduce_inside_each_before_between_them():
-    config = checks.load_config(ROOT, TINY, ())
+    config = load_config(ROOT, TINY, ())
     step = compiled.compile_step(config, get_topology("v5e:2x4"), slices=2)
     networks = {c.network for c in step.collectives}
     assert networks == {"ici", "dcn"}
@@ -64,7 +66,7 @@ def test_two_slices_reduce_inside_each_before_between_them():
 
 @needs_libtpu
 def test_members_of_a_population_exchange_nothing():
-    config = checks.load_config(ROOT, TINY, ("--config.population.seeds=4",))
+    config = load_config(ROOT, TINY, ("--config.population.seeds=4",))
     step = compiled.compile_step(config, get_topology("v5e:2x2"))
     assert (step.members, step.num_population, step.passes) == (4, 4, 1)
     assert step.collectives == ()

@@ -1,0 +1,1 @@
+"""Machines made for a run, watched, and always deleted."""
