@@ -13,7 +13,8 @@ import matplotlib.figure
 import numpy as np
 
 from data_pipelines.datasets import Dataset, make_dataset
-from data_pipelines.specs import SPECS, DatasetSpec
+from data_pipelines.grid import DatasetSpec
+from data_pipelines.specs import SPECS
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
 
@@ -21,9 +22,9 @@ _COLUMNS = 10
 
 
 def make_preview(dataset: Dataset, seed: int = 0, columns: int = _COLUMNS) -> np.ndarray:
-    """Return uint8 (S, columns, H, W, C) images: row i varies source i, evenly over its classes.
+    """Returns uint8 (S, columns, H, W, C) images: row i varies source i, evenly over its classes.
 
-    The other sources are those of one image, chosen by ``seed``. Sources with fewer classes than
+    The other sources are those of one image, chosen by `seed`. Sources with fewer classes than
     columns leave the rest of their row white.
     """
     spec = dataset.spec
@@ -38,12 +39,12 @@ def make_preview(dataset: Dataset, seed: int = 0, columns: int = _COLUMNS) -> np
 
 
 def chosen_classes(cardinality: int, columns: int) -> np.ndarray:
-    """Return all classes, or as many as there are columns, evenly spread."""
+    """Returns all classes, or as many as there are columns, evenly spread."""
     return np.unique(np.linspace(0, cardinality - 1, columns).round().astype(int))
 
 
 def make_table(spec: DatasetSpec) -> str:
-    """Return the text table of a dataset's sources."""
+    """Returns the text table of a dataset's sources."""
     lines = [
         f"{spec.name}: {spec.num_images:,} images of {'x'.join(map(str, spec.image_shape))}, "
         f"{spec.num_sources} sources, {spec.num_latents} latents",
@@ -59,7 +60,7 @@ def make_table(spec: DatasetSpec) -> str:
 
 
 def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray, path: Path) -> None:
-    """Write the preview as a picture, with each row's source named.
+    """Writes the preview as a picture, with each row's source named.
 
     Raises:
         UserError: the picture cannot be written there.
@@ -88,7 +89,7 @@ def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray, path: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse the command line, print the table and write the picture."""
+    """Parses the command line, prints the table and writes the picture."""
     parser = Parser("data_pipelines.preview", __doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
     parser.add_argument("--data_dir", help="where a dataset that is not rendered was prepared")
