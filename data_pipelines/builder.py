@@ -91,15 +91,14 @@ class GridBuilder(
     def _download_and_prepare(self, dl_manager, download_config) -> None:
         """Writes every shard in the staging folder, then moves them where TFDS publishes from."""
         root = Path(self.data_dir_root)
-        source = find_source(
-            self.spec,
-            self._source or download_config.manual_dir,
-            root / "downloads" / self.name,
-            self._verify_checksum,
-        )
+        named = self._source or download_config.manual_dir
+        with damage_is_a_user_error(named or self.name):
+            downloads = root / "downloads" / self.name
+            source = find_source(self.spec, named, downloads, self._verify_checksum)
+            fingerprint = self._fingerprint(source)
         home = root / self.name
         staging = home / f".{self.version}.partial"
-        with staging_folder(staging, self._fingerprint(source)):
+        with staging_folder(staging, fingerprint):
             self._remove_leftovers(home)
             with damage_is_a_user_error(source or self.name):
                 images = READERS[self.name](self.spec, source or staging, staging)

@@ -68,16 +68,22 @@ def main(arguments: Sequence[str]) -> None:
     """Parses the command line and prepares one dataset."""
     parser = Parser("data_pipelines.prepare", __doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
-    parser.add_argument("--data_dir", required=True, help="where prepared datasets are kept")
+    parser.add_argument("--data_dir", help="where prepared datasets are kept")
     parser.add_argument("--source", help="the published file, or a directory that holds it")
     parser.add_argument(
         "--no_checksum",
         action="store_true",
         help="take a source whose size and checksum are not the published ones",
     )
+    parser.add_argument("--where", action="store_true", help="say where it is published, no more")
     options = parser.parse_args(arguments)
-    logging.getLogger("absl").setLevel(logging.ERROR)
     spec = get_spec(options.dataset)
+    if options.where:
+        print(spec.publication.describe() if spec.publication else f"{spec.name} is rendered here")
+        return
+    if options.data_dir is None:
+        parser.error("--data_dir is required")
+    logging.getLogger("absl").setLevel(logging.ERROR)
     folder = prepare(
         spec.name,
         options.data_dir,

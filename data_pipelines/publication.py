@@ -44,3 +44,12 @@ class Publication:
     def names(self) -> str:
         """The names of the files, as a message lists them."""
         return ", ".join(file.name for file in self.files)
+
+    def describe(self) -> str:
+        """Returns the text that tells a user where the files are."""
+        lines = [self.homepage]
+        for file in self.files:
+            size = f", {file.size:,} bytes" if file.size else ""
+            lines.append(f"{file.name}{size}, {file.checksum or 'no checksum is known'}")
+            lines += [f"  {link}" for link in file.links]
+        return "\n".join([*lines, f"by hand: {self.by_hand}"])

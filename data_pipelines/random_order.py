@@ -11,6 +11,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 def random_keys(values_N: np.ndarray, seed: int | tuple[int, ...]) -> np.ndarray:
     """Returns uint64 (N,) keys that differ for different values: sort by them to shuffle.
 
+    A seed is any integer, or several; those that are equal modulo 2^64 are the same.
+
     The mixing function is SplitMix64's (Steele, Lea and Flood, 2014), a bijection of 64 bits.
     """
     state = 0

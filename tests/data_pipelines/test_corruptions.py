@@ -160,6 +160,24 @@ def test_wrong_dataset_in_the_right_format(tmp_path, shapes3d):
     refuse(tmp_path, "mpi3d_toy", tmp_path / "a.npz", "has no array 'images' .it has pictures.")
 
 
+def test_what_has_the_name_of_an_array_and_is_none(tmp_path, shapes3d):
+    spec, path = shapes3d
+    for key in ("images", "labels"):
+        files.write_shapes3d(spec, path)
+        with h5py.File(path, "r+") as file:
+            del file[key]
+            file.create_group(key)
+        refuse(tmp_path, "shapes3d", path, f"has no array '{key}'")
+
+
+def test_an_empty_archive(tmp_path):
+    np.savez(tmp_path / "a.npz")
+    refuse(tmp_path, "mpi3d_toy", tmp_path / "a.npz", "has no array 'images' .it has nothing.")
+    with h5py.File(tmp_path / "a.h5", "w"):
+        pass
+    refuse(tmp_path, "shapes3d", tmp_path / "a.h5", "has no array 'images' .it has nothing.")
+
+
 def test_wrong_pixels(tmp_path, shapes3d):
     spec, path = shapes3d
     files.write_shapes3d(spec, path, images=files.noise(spec).astype(np.float32))

@@ -270,9 +270,12 @@ def test_progress_shows_count_rate_and_eta(tmp_path, monkeypatch, capsys):
     ("arguments", "line"),
     [
         (["shapes3", "--data_dir=DIR"], "did you mean 'shapes3d'"),
-        (["shapes3d"], "required: --data_dir"),
+        (["shapes3d"], "--data_dir is required"),
         (["isaac3d", "--data_dir=DIR"], "no direct link to isaac3d is known"),
         (["shapes3d", "--data_dir=DIR", "--source=/no/such"], "no file or directory /no/such"),
+        (["shapes3d", "--data_dir=DIR", "--source=/dev/zero"], "/dev/zero is neither a file nor"),
+        (["shapes3d_rendered", "--data_dir=DIR", "--source=a.h5"], "prepared without --source"),
+        (["smallnorb", "--data_dir=DIR", f"--source={__file__}"], "name the directory with small"),
         (["shapes3d", "--data_dir=/proc/none"], "cannot write in /proc/none"),
         (["shapes3d", "--data_dir=gs://bucket"], "is remote"),
     ],
@@ -284,6 +287,31 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, line, tmp_path, capsys
     assert line in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mpi3d_toy", ["/data/mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868", "by hand: "]),
+        ("isaac3d", ["no checksum is known", "by hand: open https://drive.google.com"]),
+        ("shapes3d_rendered", ["is rendered here"]),
+    ],
+)
+def test_it_tells_where_a_dataset_is_published(name, told, capsys):
+    assert run_command(prepare.main, [name, "--where"]) == 0
+    out = capsys.readouterr().out
+    assert all(part in out for part in told)
+
+
+def test_a_source_that_may_not_be_read_is_what_the_line_names(tmp_path, monkeypatch):
+    _, source, _ = make_small(tmp_path, monkeypatch)
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", str(source))
+
+    monkeypatch.setitem(READERS, "shapes3d", refuse)
+    with pytest.raises(UserError, match=f"cannot read {source}: Permission denied"):
+        prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
 
 
 def test_the_command_needs_no_tensorflow():
