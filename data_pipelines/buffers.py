@@ -29,9 +29,9 @@ class BufferPool:
         self._idle_count = sys.getrefcount(probe[0])
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a uint8 array of ``shape`` with any content.
+        """Returns a uint8 array of `shape` with any content.
 
-        When ``limit`` buffers are all in use, the array is an ordinary fresh one.
+        When `limit` buffers are all in use, the array is an ordinary fresh one.
         """
         size = math.prod(shape) + _ALIGNMENT
         with self._lock:

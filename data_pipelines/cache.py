@@ -14,22 +14,24 @@ import numpy as np
 from qlae.common.errors import UserError
 
 
-def is_remote(path: str | os.PathLike) -> bool:
-    """Whether a path names a bucket rather than this host's file system."""
-    return "://" in os.fspath(path)
-
-
 def default_cache_dir() -> Path:
-    """Return the user's cache folder of this package."""
+    """Returns the user's cache folder of this package."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "data_pipelines"
 
 
 def copy_to_cache(folder, cache_dir: str | os.PathLike | None = None) -> Path:
-    """Copy the files of a prepared dataset to this host's disk, once; return the copy.
+    """Copies the files of a prepared dataset to this host's disk, once; returns the copy.
 
     Interrupted copies go on where they stopped, file by file. A copy is taken as it is when each
     file has the length of the original.
+
+    Args:
+        folder: local or remote: what `etils.epath` or `pathlib` makes of a path.
+        cache_dir: where copies are kept; by default the user's cache.
+
+    Raises:
+        UserError: a file cannot be copied, or came over incomplete.
     """
     key = hashlib.sha256(os.fspath(folder).encode()).hexdigest()[:16]
     target = Path(cache_dir or default_cache_dir()) / f"{folder.name}-{key}"
@@ -56,7 +58,7 @@ def copy_to_cache(folder, cache_dir: str | os.PathLike | None = None) -> Path:
 def cached_array(
     name: str, key: str, make: Callable[[], np.ndarray], cache_dir: str | os.PathLike | None = None
 ) -> np.ndarray:
-    """Return ``make()``, kept on disk under ``name`` for the next process with the same ``key``.
+    """Returns `make()`, kept on disk under `name` for the next process with the same `key`.
 
     A cache that cannot be written is done without.
     """

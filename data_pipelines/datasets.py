@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from data_pipelines import procedural
+from data_pipelines import rendering
+from data_pipelines.grid import DatasetSpec
 from data_pipelines.prepared import open_prepared
-from data_pipelines.specs import DatasetSpec, get_spec
+from data_pipelines.specs import get_spec
 from qlae.common.errors import UserError
 
 _SMALLEST, _LARGEST = 8, 256
@@ -20,18 +21,22 @@ CACHES = ("auto", "none", "disk", "ram")
 
 
 class Dataset(Protocol):
-    """Images of a full grid; index i is grid position i of ``spec``."""
+    """Images of a full grid; index i is grid position i of `spec`."""
 
     spec: DatasetSpec
 
     def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255].
+        """Returns the uint8 (N, H, W, C) images at `indices_N`, in [0, 255].
 
-        They are written into ``out`` if it is given: contiguous, of that shape and type.
+        They are written into `out` if it is given: contiguous, of that shape and type.
         """
 
     def render(self, indices_N: jax.Array, tables=None) -> jax.Array:
-        """Return the same inside jit; a UserError unless the dataset is rendered."""
+        """Returns the same inside jit.
+
+        Raises:
+            UserError: the dataset is not rendered.
+        """
 
 
 class RenderedDataset:
@@ -39,29 +44,29 @@ class RenderedDataset:
 
     def __init__(self, spec: DatasetSpec):
         self.spec = spec
-        self.tables = procedural.load_tables(spec)
+        self.tables = rendering.load_tables(spec)
 
     @functools.cached_property
     def _host_renderer(self):
-        return procedural.make_host_renderer(self.spec)
+        return rendering.make_host_renderer(self.spec)
 
     def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+        """Returns the uint8 (N, H, W, C) images at `indices_N`, in [0, 255]."""
         sources_NxS = self.spec.sources_at(indices_N)
         images = self.spec.empty_images(len(sources_NxS)) if out is None else out
         self._host_renderer(sources_NxS, images)
         return images
 
     def render(self, indices_N: jax.Array, tables=None) -> jax.Array:
-        """Return the same images as ``images``, computed where ``indices_N`` lives.
+        """Returns the same images as `images`, computed where `indices_N` lives.
 
         For use inside jit, where the tables become a constant of the program; pass
-        ``dataset.tables`` through the step's arguments instead if that constant is unwelcome.
+        `dataset.tables` through the step's arguments instead if that constant is unwelcome.
         """
         tables = self._device_tables if tables is None else tables
         columns = jnp.unravel_index(indices_N, self.spec.cardinalities)
         sources_NxS = jnp.stack(columns, axis=-1)
-        return procedural.render(self.spec, tables, sources_NxS, jnp)
+        return rendering.render(self.spec, tables, sources_NxS, jnp)
 
     @functools.cached_property
     def _device_tables(self):
@@ -78,16 +83,16 @@ def make_dataset(
     cache: str = "auto",
     cache_dir: str | os.PathLike | None = None,
 ) -> Dataset:
-    """Open dataset ``name``.
+    """Opens dataset `name`.
 
     Args:
-        name: a key of ``specs.SPECS``.
+        name: a key of `specs.SPECS`.
         image_size: height and width in pixels; rendered datasets take any from 8 to 256, the
             others are used at 64.
-        data_dir: where ``data_pipelines.prepare`` (or a stock TFDS builder) put a dataset that
+        data_dir: where `data_pipelines.prepare` (or a stock TFDS builder) put a dataset that
             is not rendered, local or remote; by default where TFDS keeps its data.
-        cache: how to read such a dataset: "none" in place, "disk" from a copy on this host,
-            "ram" from memory; "auto" copies remote data to disk.
+        cache: how to read such a dataset: "none" in place, where it is local, "disk" from a copy
+            on this host, "ram" from memory; "auto" is "disk" for remote data, "none" for local.
         cache_dir: where copies are kept; by default the user's cache.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Read the few fields we need from a serialized tf.train.Example, without TensorFlow.
+"""Read the few fields we need of a serialized tf.train.Example, and write ours, without TensorFlow.
 
 An Example is one map from feature name to a list of bytes, floats or integers, in the protocol
 buffer wire format; only its layout is relied on, so records of any TFDS builder can be read.
@@ -16,10 +16,10 @@ _LENGTH_DELIMITED = 2
 
 
 def read_bytes(record: bytes, name: str) -> bytes:
-    """Return the single bytes value of feature ``name``.
+    """Returns the first bytes value of feature `name`; an empty list counts as no bytes.
 
     Raises:
-        UserError: the record has no such feature.
+        UserError: the record is not an Example, or has no such feature of bytes.
     """
     kind, start, end = _find_feature(record, name)
     if kind != _BYTES_LIST:
@@ -30,7 +30,11 @@ def read_bytes(record: bytes, name: str) -> bytes:
 
 
 def read_ints(record: bytes, names: tuple[str, ...]) -> list[int]:
-    """Return the first integer of each feature in ``names``; an empty list counts as 0."""
+    """Returns the first integer of each feature in `names`; an empty list counts as 0.
+
+    Raises:
+        UserError: the record is not an Example, or has no such feature of integers.
+    """
     values = []
     features = _all_features(record)
     for name in names:
@@ -46,7 +50,7 @@ def read_ints(record: bytes, names: tuple[str, ...]) -> list[int]:
 
 @functools.cache
 def bytes_marker(name: str, size: int) -> bytes:
-    """Return what precedes the ``size`` bytes of feature ``name`` in every record.
+    """Returns what precedes the `size` bytes of feature `name` in every record.
 
     Searching for it is some ten times faster than walking through the record.
     """
@@ -57,7 +61,7 @@ def bytes_marker(name: str, size: int) -> bytes:
 
 
 def _all_features(record: bytes) -> dict[str, tuple[int, int, int]]:
-    """Return where each feature's list lies: name to (kind of list, start, end)."""
+    """Returns where each feature's list lies: name to (kind of list, start, end)."""
     features = {}
     for _, start, end in _fields(record, 0, len(record)):
         for _, entry_start, entry_end in _fields(record, start, end):
@@ -77,7 +81,7 @@ def _find_feature(record: bytes, name: str) -> tuple[int, int, int]:
 
 
 def _fields(record: bytes, start: int, end: int):
-    """Yield (field number, start, end) of each length-delimited or varint field."""
+    """Yields (field number, start, end) of each length-delimited or varint field."""
     while start < end:
         tag, start = _varint(record, start)
         if tag & 7 == _LENGTH_DELIMITED:
@@ -96,7 +100,7 @@ def _fields(record: bytes, start: int, end: int):
 
 
 def _varint(record: bytes, position: int) -> tuple[int, int]:
-    """Decode one base-128 number; return it and the position after it."""
+    """Decodes one base-128 number; returns it and the position after it."""
     value = shift = 0
     while True:
         if position >= len(record) or shift > 63:
@@ -118,7 +122,7 @@ def _encode_varint(value: int) -> bytes:
 
 
 def encode_example(raw: bytes, ints: dict[str, int], floats: dict[str, float]) -> bytes:
-    """Serialize one example: bytes under ``image``, and integers and floats under their names.
+    """Serializes one example: bytes under `image`, and integers and floats under their names.
 
     What TFDS' own serializer writes, some ten times faster; the image comes last, so that its
     marker is found early.
@@ -135,7 +139,7 @@ def encode_example(raw: bytes, ints: dict[str, int], floats: dict[str, float]) -
 
 @functools.lru_cache(maxsize=1 << 14)
 def _encode_feature(name: str, kind: int, packed: bytes) -> bytes:
-    """Return one entry of the features' map: a list of a single number."""
+    """Returns one entry of the features' map: a list of a single number."""
     values = _delimited(1, packed)
     entry = _delimited(1, name.encode()) + _delimited(2, _delimited(kind, values))
     return _delimited(1, entry)

@@ -25,7 +25,7 @@ class _ShuffledBatches(grain.sources.RandomAccessDataSource):
     """The endless stream of one process, one batch per call.
 
     Position i of the stream is a pure function of (seed, i): epoch i // n, and within it the
-    place that the epoch's shuffle gives to i % n. A global batch is the next ``batch_size``
+    place that the epoch's shuffle gives to i % n. A global batch is the next `batch_size`
     positions; process p of P takes the p-th of P equal runs of it.
     """
 
@@ -51,7 +51,7 @@ class _ShuffledBatches(grain.sources.RandomAccessDataSource):
         return {"image": self._dataset.images(indices, out=images)}
 
     def _indices_at(self, positions_N: np.ndarray) -> np.ndarray:
-        """Return the grid positions at stream positions ``positions_N``."""
+        """Returns the grid positions at stream positions `positions_N`."""
         epochs, places = np.divmod(positions_N, len(self._indices))
         order = np.empty_like(places)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
@@ -76,16 +76,16 @@ def make_train_iterator(
     num_threads: int = 2,
     prefetch: int = 8,
 ) -> grain.DatasetIterator:
-    """Return the endless iterator of this process's training batches.
+    """Returns the endless iterator of this process's training batches.
 
-    Each batch is ``{"image": uint8 (b, H, W, C)}`` with b = batch_size / process_count, or with
-    ``emit="index"`` ``{"index": int32 (b,)}`` of grid positions, to be rendered inside the step
-    by ``dataset.render``. Its state is ``{"next_index": batches drawn}``, whatever the number of
+    Each batch is `{"image": uint8 (b, H, W, C)}` with b = batch_size / process_count, or with
+    `emit="index"` `{"index": int32 (b,)}` of grid positions, to be rendered inside the step
+    by `dataset.render`. Its state is `{"next_index": batches drawn}`, whatever the number of
     processes, so a position saved by N processes restores on M.
 
     Args:
         dataset: the images.
-        split: its ``train_indices`` are drawn from, reshuffled in every epoch.
+        split: its `train_indices` are drawn from, reshuffled in every epoch.
         batch_size: of the global batch, over all processes.
         seed: of the order alone.
         process_index: which share of each global batch to read.
@@ -133,10 +133,10 @@ def make_eval_batches(
     process_count: int = 1,
     emit: Emit = "image",
 ) -> Iterator[Batch]:
-    """Yield this process's share of each global batch over ``indices``, in order.
+    """Yields this process's share of each global batch over `indices`, in order.
 
-    Batches hold ``image`` uint8 (b, H, W, C) (unless ``emit="index"``), ``index`` int64 (b,) and
-    ``mask`` bool (b,), with b = batch_size / process_count. The last is padded by repeating an
+    Batches hold `image` uint8 (b, H, W, C) (unless `emit="index"`), `index` int64 (b,) and
+    `mask` bool (b,), with b = batch_size / process_count. The last is padded by repeating an
     image under a false mask, so every process yields the same number of equally shaped batches.
 
     Raises:
@@ -163,7 +163,7 @@ def _padded_batches(dataset, indices, batch_size, offset, share, emit) -> Iterat
 
 
 def _check_share(batch_size: int, process_index: int, process_count: int) -> int:
-    """Return the images of a global batch that fall to each process."""
+    """Returns the images of a global batch that fall to each process."""
     if not 0 <= process_index < process_count:
         raise UserError(f"process_index {process_index} is not one of {process_count} processes")
     if batch_size < 1 or batch_size % process_count:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.builders import shards
-from data_pipelines.builders.registry import BUILDERS, make_builder
+from data_pipelines.builder import GridBuilder
 from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import SPECS, get_spec
+from data_pipelines.staging import disk_error
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
 
@@ -22,14 +22,14 @@ from qlae.common.errors import UserError
 def prepare(
     name: str, data_dir: str | os.PathLike, source: str | os.PathLike | None = None, **kwargs
 ) -> Path:
-    """Prepare dataset ``name`` under ``data_dir`` unless it is there; return its folder.
+    """Prepares dataset `name` under `data_dir` unless it is there; returns its folder.
 
     Args:
-        name: a key of ``specs.SPECS``.
+        name: a key of `specs.SPECS`.
         data_dir: a local TFDS data directory.
         source: the published file, or a directory that holds it; downloaded when None and a
-            link is known.
-        **kwargs: for the builder: ``images_per_shard``, ``verify_checksum``.
+            link is known. A rendered dataset has none.
+        **kwargs: for `GridBuilder`: `images_per_shard`, `verify_checksum`.
 
     Raises:
         UserError: whatever is wrong with the request, the source or the disk, in one line.
@@ -41,15 +41,15 @@ def prepare(
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise shards.disk_error(error, root) from error
+        raise disk_error(error, root) from error
     if not os.access(root, os.W_OK):
         raise UserError(f"cannot write in {root}: permission denied")
-    folder = root / name / str(BUILDERS[name].VERSION)
+    folder = root / name / str(GridBuilder.VERSION)
     if not folder.exists():
         try:
-            make_builder(name, root, source, **kwargs).download_and_prepare()
+            GridBuilder(name, root, source, **kwargs).download_and_prepare()
         except OSError as error:
-            raise shards.disk_error(error, root) from error
+            raise disk_error(error, root) from error
         finally:
             _remove_empty(folder.parent, root / "downloads" / name, root / "downloads")
     # What is there is opened like a reader would, so that "prepared" means readable.
@@ -58,26 +58,32 @@ def prepare(
 
 
 def _remove_empty(*folders: Path) -> None:
-    """Remove those of ``folders`` that hold nothing."""
+    """Removes those of `folders` that hold nothing."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse the command line and prepare one dataset."""
+    """Parses the command line and prepares one dataset."""
     parser = Parser("data_pipelines.prepare", __doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
-    parser.add_argument("--data_dir", required=True, help="where prepared datasets are kept")
+    parser.add_argument("--data_dir", help="where prepared datasets are kept")
     parser.add_argument("--source", help="the published file, or a directory that holds it")
     parser.add_argument(
         "--no_checksum",
         action="store_true",
         help="take a source whose size and checksum are not the published ones",
     )
+    parser.add_argument("--where", action="store_true", help="say where it is published, no more")
     options = parser.parse_args(arguments)
-    logging.getLogger("absl").setLevel(logging.ERROR)
     spec = get_spec(options.dataset)
+    if options.where:
+        print(spec.publication.describe() if spec.publication else f"{spec.name} is rendered here")
+        return
+    if options.data_dir is None:
+        parser.error("--data_dir is required")
+    logging.getLogger("absl").setLevel(logging.ERROR)
     folder = prepare(
         spec.name,
         options.data_dir,

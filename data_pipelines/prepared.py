@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines import example_proto
-from data_pipelines.cache import cached_array, copy_to_cache, is_remote
-from data_pipelines.records import Records, open_records
-from data_pipelines.specs import DatasetSpec
+from data_pipelines.cache import cached_array, copy_to_cache
+from data_pipelines.grid import DatasetSpec
+from data_pipelines.record_files import Records, open_records
 from qlae.common.errors import UserError
+from qlae.common.files import is_remote, to_path
 
 _SPLIT = "train"
 _BLOCK = 2048
@@ -43,7 +44,7 @@ class PreparedDataset(_OnDisk):
         self._marker = example_proto.bytes_marker("image", int(np.prod(spec.image_shape)))
 
     def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+        """Returns the uint8 (N, H, W, C) images at `indices_N`, in [0, 255]."""
         indices = self.spec.check_indices(indices_N)
         positions = indices if self._order is None else self._order[indices]
         images = self.spec.empty_images(len(indices)) if out is None else out
@@ -83,10 +84,10 @@ class MemoryDataset(_OnDisk):
             dataset.images(np.arange(start, stop), out=self._images[start:stop])
 
     def images(self, indices_N: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the uint8 (N, H, W, C) images at ``indices_N``, in [0, 255]."""
+        """Returns the uint8 (N, H, W, C) images at `indices_N`, in [0, 255]."""
         indices = self.spec.check_indices(indices_N)
         images = self.spec.empty_images(len(indices)) if out is None else out
-        # With mode "clip" numpy writes straight into ``out``.
+        # With mode "clip" numpy writes straight into `out`.
         return np.take(self._images, indices, axis=0, out=images, mode="clip")
 
 
@@ -96,21 +97,30 @@ def open_prepared(
     cache: str = "auto",
     cache_dir: str | os.PathLike | None = None,
 ) -> PreparedDataset | MemoryDataset:
-    """Open the dataset of ``spec`` under ``data_dir``, or in it.
+    """Opens the dataset of `spec` under `data_dir`, or in it.
 
     Args:
         spec: the dataset.
-        data_dir: a local or remote (``gs://``) TFDS data directory.
-        cache: "none" reads in place; "disk" copies the files to ``cache_dir`` first; "ram" also
-            holds every image in memory; "auto" is "disk" for remote data and "none" for local.
-        cache_dir: where copies and found orders are kept; by default the user's cache.
+        data_dir: a local or remote (`gs://`) TFDS data directory.
+        cache: "none" reads in place and copies nothing, which local data alone can do; "disk"
+            copies the files to `cache_dir` first; "ram" holds every image in memory, and copies
+            remote files first; "auto" is "disk" for remote data and "none" for local.
+        cache_dir: where copies are kept, and the order of records that are not in grid order; by
+            default the user's cache.
 
     Raises:
-        UserError: nothing prepared there, or not the whole of this dataset.
+        UserError: nothing prepared there, not the whole of this dataset, or remote data that
+            must not be copied.
     """
+    remote = is_remote(data_dir)
+    if remote and cache == "none":
+        raise UserError(
+            f"{data_dir} is remote and cannot be read in place, as cache='none' asks: let "
+            "cache='auto' copy it to this host once, or mount it and name the mount"
+        )
     try:
         folder = find_prepared(spec, data_dir)
-        if cache == "disk" or is_remote(data_dir):
+        if cache == "disk" or remote:
             folder = copy_to_cache(folder, cache_dir)
     except ImportError as error:
         raise UserError(f"cannot read {data_dir}: {error}") from error
@@ -129,8 +139,12 @@ def open_prepared(
 
 
 def find_prepared(spec: DatasetSpec, data_dir: str | os.PathLike):
-    """Return the folder of the newest prepared version of ``spec`` under ``data_dir``."""
-    root = _as_path(data_dir)
+    """Returns the folder of the newest prepared version of `spec` under `data_dir`, or it itself.
+
+    Raises:
+        UserError: there is none.
+    """
+    root = to_path(data_dir)
     if (root / "dataset_info.json").exists():
         return root
     versions = []
@@ -148,17 +162,8 @@ def find_prepared(spec: DatasetSpec, data_dir: str | os.PathLike):
     return max(versions)[1]
 
 
-def _as_path(data_dir: str | os.PathLike):
-    """Return a pathlib path, or for a remote directory what behaves like one."""
-    if not is_remote(data_dir):
-        return Path(data_dir).expanduser()
-    from etils import epath
-
-    return epath.Path(data_dir)
-
-
 def _load_info(folder: Path, spec: DatasetSpec) -> dict:
-    """Return the split's shard lengths and file format, from TFDS' dataset_info.json."""
+    """Returns the split's shard lengths and file format, from TFDS' dataset_info.json."""
     try:
         info = json.loads((folder / "dataset_info.json").read_text())
         split = next(s for s in info["splits"] if s["name"] == _SPLIT)
@@ -192,14 +197,14 @@ def _is_in_grid_order(spec: DatasetSpec, records: Records) -> bool:
 
 
 def _grid_positions(spec: DatasetSpec, records: Records, positions_N: np.ndarray) -> np.ndarray:
-    """Return the grid positions that the labels of some records name."""
+    """Returns the grid positions that the labels of some records name."""
     names = tuple(f"label_{name}" for name in spec.source_names)
     labels = [example_proto.read_ints(record, names) for record in records.read(positions_N)]
     return spec.indices_of(np.array(labels, np.int64).reshape(-1, spec.num_sources))
 
 
 def _find_order(spec: DatasetSpec, records: Records) -> np.ndarray:
-    """Return the int64 (num_images,) record of each grid position, by reading every label."""
+    """Returns the int64 (num_images,) record of each grid position, by reading every label."""
     order = np.full(spec.num_images, -1, np.int64)
     for start in range(0, spec.num_images, _BLOCK):
         positions = np.arange(start, min(start + _BLOCK, spec.num_images))

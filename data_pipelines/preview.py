@@ -5,29 +5,32 @@ Each row of the picture varies one source and holds the others still.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib.figure
 import numpy as np
 
 from data_pipelines.datasets import Dataset, make_dataset
-from data_pipelines.specs import SPECS, DatasetSpec
+from data_pipelines.grid import DatasetSpec
+from data_pipelines.random_order import random_keys
+from data_pipelines.specs import SPECS
 from qlae.common.command_line import Parser, run_command
-from qlae.common.errors import UserError
+from qlae.common.files import write_output
 
 _COLUMNS = 10
 
 
 def make_preview(dataset: Dataset, seed: int = 0, columns: int = _COLUMNS) -> np.ndarray:
-    """Return uint8 (S, columns, H, W, C) images: row i varies source i, evenly over its classes.
+    """Returns uint8 (S, columns, H, W, C) images: row i varies source i, evenly over its classes.
 
-    The other sources are those of one image, chosen by ``seed``. Sources with fewer classes than
-    columns leave the rest of their row white.
+    The other sources are those of one image, chosen by `seed`, any integer. Sources with fewer
+    classes than columns leave the rest of their row white.
     """
     spec = dataset.spec
-    still = spec.sources_at(np.random.default_rng(seed).integers(spec.num_images))
+    chosen = int(random_keys(np.zeros(1), seed)[0]) % spec.num_images
+    still = spec.sources_at(chosen)
     preview = np.full((spec.num_sources, columns, *spec.image_shape), 255, np.uint8)
     for row, cardinality in enumerate(spec.cardinalities):
         classes = chosen_classes(cardinality, columns)
@@ -38,12 +41,12 @@ def make_preview(dataset: Dataset, seed: int = 0, columns: int = _COLUMNS) -> np
 
 
 def chosen_classes(cardinality: int, columns: int) -> np.ndarray:
-    """Return all classes, or as many as there are columns, evenly spread."""
+    """Returns all classes, or as many as there are columns, evenly spread."""
     return np.unique(np.linspace(0, cardinality - 1, columns).round().astype(int))
 
 
 def make_table(spec: DatasetSpec) -> str:
-    """Return the text table of a dataset's sources."""
+    """Returns the text table of a dataset's sources."""
     lines = [
         f"{spec.name}: {spec.num_images:,} images of {'x'.join(map(str, spec.image_shape))}, "
         f"{spec.num_sources} sources, {spec.num_latents} latents",
@@ -58,12 +61,8 @@ def make_table(spec: DatasetSpec) -> str:
     return "\n".join(lines)
 
 
-def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray, path: Path) -> None:
-    """Write the preview as a picture, with each row's source named.
-
-    Raises:
-        UserError: the picture cannot be written there.
-    """
+def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray) -> bytes:
+    """Returns the preview as a PNG, with each row's source named."""
     rows, columns = preview_SxKxHxWxC.shape[:2]
     figure = matplotlib.figure.Figure(figsize=(columns + 1.6, rows * 1.03), dpi=100)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -81,27 +80,26 @@ def draw(spec: DatasetSpec, preview_SxKxHxWxC: np.ndarray, path: Path) -> None:
     figure.subplots_adjust(
         left=left, right=0.995, top=0.995, bottom=0.005, wspace=0.03, hspace=0.03
     )
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write the picture {path}: {error}") from error
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse the command line, print the table and write the picture."""
+    """Parses the command line, prints the table and writes the picture."""
     parser = Parser("data_pipelines.preview", __doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(sorted(SPECS))}")
     parser.add_argument("--data_dir", help="where a dataset that is not rendered was prepared")
     parser.add_argument("--image_size", type=int, default=64, help="of rendered datasets")
     parser.add_argument("--seed", type=int, default=0, help="chooses the sources held still")
-    parser.add_argument("--output", type=Path, help="the picture; by default DATASET.png here")
+    parser.add_argument("--output", help="the picture, a PNG; by default DATASET.png here")
     options = parser.parse_args(arguments)
     dataset = make_dataset(
         options.dataset, image_size=options.image_size, data_dir=options.data_dir
     )
     print(make_table(dataset.spec))
-    path = options.output or Path(f"{dataset.spec.name}.png")
-    draw(dataset.spec, make_preview(dataset, options.seed), path)
+    path = options.output or f"{dataset.spec.name}.png"
+    write_output(path, draw(dataset.spec, make_preview(dataset, options.seed)))
     print(f"\npicture: {path}")
 
 

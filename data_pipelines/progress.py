@@ -22,11 +22,11 @@ class Progress:
         self._began, self._shown, self._first = time.monotonic(), -1.0, 0
 
     def start_at(self, done: int) -> None:
-        """Say how much was already done, so that the rate counts only what is done now."""
+        """Says how much was already done, so that the rate counts only what is done now."""
         self._first = done
 
     def update(self, done: int) -> None:
-        """Show that ``done`` of the total are done, if enough has changed to be worth it."""
+        """Shows that `done` of the total are done, if enough has changed to be worth it."""
         now = time.monotonic()
         step = 0.2 if self._terminal else self._total / 10 or 100e6
         mark = now if self._terminal else float(done)

@@ -44,7 +44,7 @@ class _Hit(NamedTuple):
 def make_room_tables(
     image_size: int, scales: tuple[float, ...], num_shapes: int, orientations: tuple[float, ...]
 ) -> np.ndarray:
-    """Return the uint8 (G, 4, H, W) coverage maps of every geometry.
+    """Returns the uint8 (G, 4, H, W) coverage maps of every geometry.
 
     G runs over (scale, shape, orientation), the last fastest. The maps are the light that floor,
     wall and object return in their own hue, and the white highlight; they sum to at most 255.
@@ -65,7 +65,7 @@ def make_room_tables(
 
 
 def _make_rays(size: int, degrees: float) -> _Rays:
-    """Aim one ray through each sample from a camera turned ``degrees`` around the object."""
+    """Aims one ray through each sample from a camera turned `degrees` around the object."""
     # Rounded, so that a last-bit difference between math libraries cannot show.
     sin = round(math.sin(math.radians(degrees)), 9)
     cos = round(math.cos(math.radians(degrees)), 9)
@@ -92,7 +92,7 @@ def _distance_to_plane(start: float, direction: np.ndarray, plane: float) -> np.
 
 
 def _shade_room(rays: _Rays) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return floor coordinates x, y and the light of floor and wall, in [0, 1], without object."""
+    """Returns floor coordinates x, y and the light of floor and wall, in [0, 1], without object."""
     ox, oy, oz = rays.origin
     to_floor = _distance_to_plane(oz, rays.z, 0.0)
     to_back = _distance_to_plane(oy, rays.y, _BACK_WALL)
@@ -114,13 +114,13 @@ def _shade_room(rays: _Rays) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 
 def _falloff(distance: np.ndarray, reach: float) -> np.ndarray:
-    """1 at distance zero, smoothly 0 from ``reach`` on."""
+    """1 at distance zero, smoothly 0 from `reach` on."""
     nearness = np.clip(1.0 - distance / reach, 0.0, 1.0)
     return nearness * nearness
 
 
 def _shade_geometry(rays, floor_x, floor_y, floor, wall, scale: float, shape: int) -> np.ndarray:
-    """Return the (4, size, size) maps in [0, 1] of one object in the room."""
+    """Returns the (4, size, size) maps in [0, 1] of one object in the room."""
     rows, columns = _object_window(rays.x.shape[0])
     window = np.s_[rows, columns]
     cut = _Rays(rays.origin, rays.x[window], rays.y[window], rays.z[window])
@@ -159,7 +159,7 @@ def _shadow(floor_x, floor_y, scale: float, shape: int) -> np.ndarray:
 
 
 def _pool(maps: np.ndarray, supersampling: int) -> np.ndarray:
-    """Average square groups of samples into uint8, exactly and in any order of summation."""
+    """Averages square groups of samples into uint8, exactly and in any order of summation."""
     k, size, _ = maps.shape
     pixels = size // supersampling
     samples = np.floor(maps * 4096.0).astype(np.int64)
@@ -168,7 +168,7 @@ def _pool(maps: np.ndarray, supersampling: int) -> np.ndarray:
 
 
 def _nearest(hits: list[_Hit]) -> _Hit:
-    """Of several surfaces keep, for each ray, the one met first."""
+    """Of several surfaces keeps, for each ray, the one met first."""
     best = hits[0]
     for hit in hits[1:]:
         closer = hit.distance < best.distance
@@ -196,7 +196,7 @@ def _hit_cube(rays: _Rays, scale: float) -> _Hit:
 
 
 def _hit_ball(rays: _Rays, radius: float, height: float) -> _Hit:
-    """A ball whose centre is ``height`` above the floor's centre."""
+    """A ball whose centre is `height` above the floor's centre."""
     ox, oy, oz = rays.origin[0], rays.origin[1], rays.origin[2] - height
     b = ox * rays.x + oy * rays.y + oz * rays.z
     root = b * b - (ox * ox + oy * oy + oz * oz - radius * radius)

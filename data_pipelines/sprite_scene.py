@@ -2,8 +2,8 @@
 
 As in the original, a square looks the same after a quarter turn and an ellipse after half of one.
 Positions are a 64th of the picture apart, so a picture smaller than 64 pixels needs its sprites
-at several fractions of a pixel: ``num_phases`` in each direction. The arithmetic is exact in the
-sense of ``room_scene``: every host builds the same tables.
+at several fractions of a pixel: `num_phases` in each direction. The arithmetic is exact in the
+sense of `room_scene`: every host builds the same tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LARGEST_PHASES = 4
 
 
 def num_phases(image_size: int) -> int:
-    """Return at how many fractions of a pixel a sprite may lie.
+    """Returns at how many fractions of a pixel a sprite may lie.
 
     Raises:
         UserError: the size needs more fractions than is worth the memory.
@@ -35,7 +35,7 @@ def num_phases(image_size: int) -> int:
 def make_sprite_tables(
     image_size: int, num_shapes: int, scales: tuple[float, ...], orientations: tuple[float, ...]
 ) -> np.ndarray:
-    """Return the uint8 (G, w, w) coverage of every sprite, with an empty rim of one pixel.
+    """Returns the uint8 (G, w, w) coverage of every sprite, with an empty rim of one pixel.
 
     G runs over (shape, scale, orientation, vertical phase, horizontal phase), the last fastest.
     """
@@ -61,7 +61,7 @@ def make_sprite_tables(
 
 
 def _pool(inside: np.ndarray, supersampling: int) -> np.ndarray:
-    """Return the uint8 share of each pixel's samples that lie inside."""
+    """Returns the uint8 share of each pixel's samples that lie inside."""
     pixels = len(inside) // supersampling
     counts = inside.reshape(pixels, supersampling, pixels, supersampling).sum(axis=(1, 3))
     return (counts * 255 // supersampling**2).astype(np.uint8)

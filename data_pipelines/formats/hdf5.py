@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data_pipelines.formats import checks
-from data_pipelines.specs import DatasetSpec
+from data_pipelines.formats import grid_order, integrity
+from data_pipelines.grid import DatasetSpec
 from qlae.common.errors import UserError
 
 _SHORTEST_RUN = 1024  # images
@@ -19,7 +19,18 @@ class Hdf5Images:
     """Images of an HDF5 dataset in file order.
 
     Published files compress chunks that span thousands of images but only a few pixels, so a
-    short run would decompress every chunk again; runs are as long as a chunk.
+    short run would decompress every chunk again: a run holds whole chunks, at least 1,024 images
+    of them, where that fits into 256 MiB.
+
+    Args:
+        spec: the dataset.
+        path: the file.
+        image_key: names the uint8 (N, H, W[, C]) images in it.
+        label_key: names the (N, S) classes or values of the sources.
+        num_constant_labels: columns of the labels before those of the spec's sources.
+
+    Raises:
+        UserError: not HDF5, without these arrays, or not the full grid in grid order.
     """
 
     def __init__(
@@ -30,8 +41,8 @@ class Hdf5Images:
         label_key: str,
         num_constant_labels: int = 0,
     ):
-        checks.require_kind(path, "HDF5")
-        self._spec, self._origin = spec, checks.origin_of(path)
+        integrity.require_kind(path, "HDF5")
+        self._spec, self._origin = spec, integrity.origin_of(path)
         self._file = h5py.File(path, "r")
         try:
             self._open(image_key, label_key, num_constant_labels)
@@ -41,16 +52,17 @@ class Hdf5Images:
 
     def _open(self, image_key: str, label_key: str, num_constant_labels: int) -> None:
         for key in (image_key, label_key):
-            if key not in self._file:
+            if not isinstance(self._file.get(key), h5py.Dataset):
                 raise UserError(
-                    f"{self._origin} has no {key!r} (it has {', '.join(sorted(self._file))}): "
-                    f"expected the published file of {self._spec.name}"
+                    f"{self._origin} has no array {key!r} (it has "
+                    f"{integrity.list_names(self._file)}): expected the published file of "
+                    f"{self._spec.name}"
                 )
         self._images = self._file[image_key]
-        checks.check_images(self._spec, self._images.shape, self._images.dtype, self._origin)
+        grid_order.check_images(self._spec, self._images.shape, self._images.dtype, self._origin)
         labels = self._file[label_key][:, num_constant_labels:]
-        order = checks.find_grid_order(self._spec, labels, self._origin)
-        checks.require_file_order(order, self._origin)
+        order = grid_order.find_grid_order(self._spec, labels, self._origin)
+        grid_order.require_file_order(order, self._origin)
         row = int(np.prod(self._spec.image_shape))
         chunk = self._images.chunks[0] if self._images.chunks else 1
         whole_chunks = chunk * max(1, _SHORTEST_RUN // chunk)
@@ -58,7 +70,7 @@ class Hdf5Images:
         self._run_start, self._run = 0, np.empty((0, *self._images.shape[1:]), np.uint8)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
+        """Returns the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
         images = np.empty((stop - start, *self._images.shape[1:]), np.uint8)
         position = start
         while position < stop:
@@ -83,5 +95,5 @@ class Hdf5Images:
             ) from error
 
     def close(self) -> None:
-        """Release the file."""
+        """Releases the file."""
         self._file.close()

@@ -8,15 +8,27 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines.formats import checks
-from data_pipelines.specs import SPECS, DatasetSpec
+from data_pipelines import specs
+from data_pipelines.formats import grid_order, integrity
+from data_pipelines.grid import DatasetSpec
 from qlae.common.errors import UserError
 
 _SKIP = 16 << 20  # bytes read at a time to reach a position in a compressed member
 
 
 class NpzImages:
-    """Images of one array of an npz file, in file order."""
+    """Images of one array of an npz file, in file order.
+
+    Args:
+        spec: the dataset.
+        path: the file.
+        image_key: names the uint8 (N, H, W[, C]) images in it.
+        label_key: names the (N, S) classes of the sources; None where the order alone tells them.
+        num_constant_labels: columns of the labels before those of the spec's sources.
+
+    Raises:
+        UserError: not an npz, without these arrays, or not the full grid in grid order.
+    """
 
     def __init__(
         self,
@@ -26,8 +38,8 @@ class NpzImages:
         label_key: str | None = None,
         num_constant_labels: int = 0,
     ):
-        checks.require_kind(path, "zip")
-        self._spec, self._origin, self._member = spec, checks.origin_of(path), f"{image_key}.npy"
+        integrity.require_kind(path, "zip")
+        self._spec, self._origin, self._member = spec, integrity.origin_of(path), f"{image_key}.npy"
         _check_variant(spec, path)
         self._archive = zipfile.ZipFile(path)
         try:
@@ -38,7 +50,7 @@ class NpzImages:
 
     def _open(self, label_key: str | None, num_constant_labels: int) -> None:
         self._stream, shape, dtype = self._open_array(self._member)
-        checks.check_images(self._spec, shape, dtype, self._origin)
+        grid_order.check_images(self._spec, shape, dtype, self._origin)
         self._header, self._next = self._stream.tell(), 0
         self._row = int(np.prod(self._spec.image_shape))
         whole = self._header + self._row * shape[0]
@@ -50,16 +62,16 @@ class NpzImages:
         if label_key is not None:
             stream, shape, dtype = self._open_array(f"{label_key}.npy")
             labels = np.frombuffer(stream.read(), dtype).reshape(shape)[:, num_constant_labels:]
-            order = checks.find_grid_order(self._spec, labels, self._origin)
-            checks.require_file_order(order, self._origin)
+            order = grid_order.find_grid_order(self._spec, labels, self._origin)
+            grid_order.require_file_order(order, self._origin)
 
     def _open_array(self, member: str):
-        """Return a member's stream, after its header, and the array's shape and dtype."""
+        """Returns a member's stream, after its header, and the array's shape and dtype."""
         if member not in self._archive.namelist():
+            held = (name.removesuffix(".npy") for name in self._archive.namelist())
             raise UserError(
-                f"{self._origin} has no array {member[:-4]!r} (it has "
-                f"{', '.join(name.removesuffix('.npy') for name in self._archive.namelist())}): "
-                f"expected the published file of {self._spec.name}"
+                f"{self._origin} has no array {member.removesuffix('.npy')!r} (it has "
+                f"{integrity.list_names(held)}): expected the published file of {self._spec.name}"
             )
         stream = self._archive.open(member)
         version = np.lib.format.read_magic(stream)
@@ -73,7 +85,7 @@ class NpzImages:
         return stream, shape, dtype
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
+        """Returns the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
         try:
             self._seek(start)
             raw = self._stream.read((stop - start) * self._row)
@@ -104,13 +116,13 @@ class NpzImages:
         )
 
     def close(self) -> None:
-        """Release the file."""
+        """Releases the file."""
         self._stream.close()
         self._archive.close()
 
 
 def _check_variant(spec: DatasetSpec, path: Path) -> None:
     """Three MPI3D variants have the same shape, so their published names must tell them apart."""
-    for other in SPECS:
+    for other in specs.SPECS:
         if other.startswith("mpi3d_") and other != spec.name and path.stem == other:
             raise UserError(f"{path} is {other} by its name; expected the file of {spec.name}")

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def resize(image: Image.Image, size: int) -> np.ndarray:
-    """Return the uint8 pixels of ``image`` at ``size``, antialiased bicubic, clipped."""
+    """Returns the uint8 pixels of `image` at `size`, antialiased bicubic, clipped."""
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image)

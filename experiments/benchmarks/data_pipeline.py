@@ -25,11 +25,11 @@ import jax
 import numpy as np
 from PIL import Image
 
-from data_pipelines.builders import shards
+from data_pipelines import shards
 from data_pipelines.datasets import RenderedDataset, make_dataset
 from data_pipelines.pipeline import make_train_iterator
 from data_pipelines.prepared import MemoryDataset, PreparedDataset
-from data_pipelines.records import open_records
+from data_pipelines.record_files import open_records
 from data_pipelines.specs import DatasetSpec, Source
 from data_pipelines.splits import make_split
 from experiments.benchmarks import report

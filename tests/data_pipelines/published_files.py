@@ -15,9 +15,10 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from data_pipelines.formats.norb import PARTS
 from data_pipelines.formats.resize import resize
-from data_pipelines.specs import SPECS, DatasetSpec, Source
+from data_pipelines.grid import DatasetSpec, Source
+from data_pipelines.publication import PublishedFile
+from data_pipelines.specs import SPECS
 
 # Fewer values for each source, so that a whole grid stays small.
 SMALL = {
@@ -44,6 +45,13 @@ def shrink(monkeypatch, name: str) -> DatasetSpec:
     small = dataclasses.replace(spec, sources=sources)
     monkeypatch.setitem(SPECS, name, small)
     return small
+
+
+def publish(monkeypatch, spec: DatasetSpec, *published: PublishedFile) -> None:
+    """Publish `spec` as other files for the duration of a test."""
+    publication = dataclasses.replace(spec.publication, files=published)
+    changed = dataclasses.replace(SPECS[spec.name], publication=publication)
+    monkeypatch.setitem(SPECS, spec.name, changed)
 
 
 def noise(spec: DatasetSpec, size: int | None = None, channels: int = 3, seed: int = 0):
@@ -171,15 +179,13 @@ def write_smallnorb(spec: DatasetSpec, folder: Path) -> np.ndarray:
     left = noise(spec, 96, channels=1)[..., 0]
     sources = spec.sources_at(np.arange(spec.num_images))
     rng = np.random.default_rng(0)
-    for part, wanted in zip(PARTS, (0, 1), strict=True):
+    for wanted in (0, 1):
         indices = rng.permutation(np.flatnonzero(sources[:, 1] % 2 == wanted))
         info = sources[indices, 1:].astype(np.int32)
         info[:, 2] *= 2  # published azimuths are even
         pair = np.stack([left[indices], 255 - left[indices]], axis=1)
-        for kind, array in (
-            ("dat", pair),
-            ("cat", sources[indices, 0].astype(np.int32)),
-            ("info", info),
-        ):
-            (folder / f"{part}-{kind}.mat.gz").write_bytes(gzip.compress(norb_matrix(array)))
+        arrays = (pair, sources[indices, 0].astype(np.int32), info)
+        published = spec.publication.files[3 * wanted : 3 * wanted + 3]
+        for file, array in zip(published, arrays, strict=True):
+            (folder / file.name).write_bytes(gzip.compress(norb_matrix(array)))
     return np.stack([resize(Image.fromarray(image), 64) for image in left])[..., None]

@@ -12,9 +12,8 @@ import pytest
 from PIL import Image
 
 from data_pipelines import prepare
-from data_pipelines.builders.shapes3d import Shapes3d
-from data_pipelines.downloads import Download
-from data_pipelines.formats.checks import find_grid_order
+from data_pipelines.formats.grid_order import find_grid_order
+from data_pipelines.publication import PublishedFile
 from data_pipelines.specs import SPECS
 from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
@@ -156,9 +155,27 @@ def test_wrong_variant_by_name(tmp_path, monkeypatch):
 
 
 def test_wrong_dataset_in_the_right_format(tmp_path, shapes3d):
-    refuse(tmp_path, "dsprites", shapes3d[1], "has no 'imgs' .it has images, labels.")
+    refuse(tmp_path, "dsprites", shapes3d[1], "has no array 'imgs' .it has images, labels.")
     np.savez(tmp_path / "a.npz", pictures=np.zeros(3))
     refuse(tmp_path, "mpi3d_toy", tmp_path / "a.npz", "has no array 'images' .it has pictures.")
+
+
+def test_what_has_the_name_of_an_array_and_is_none(tmp_path, shapes3d):
+    spec, path = shapes3d
+    for key in ("images", "labels"):
+        files.write_shapes3d(spec, path)
+        with h5py.File(path, "r+") as file:
+            del file[key]
+            file.create_group(key)
+        refuse(tmp_path, "shapes3d", path, f"has no array '{key}'")
+
+
+def test_an_empty_archive(tmp_path):
+    np.savez(tmp_path / "a.npz")
+    refuse(tmp_path, "mpi3d_toy", tmp_path / "a.npz", "has no array 'images' .it has nothing.")
+    with h5py.File(tmp_path / "a.h5", "w"):
+        pass
+    refuse(tmp_path, "shapes3d", tmp_path / "a.h5", "has no array 'images' .it has nothing.")
 
 
 def test_wrong_pixels(tmp_path, shapes3d):
@@ -265,14 +282,14 @@ def test_links_in_archives(tmp_path, falcor3d):
 
 
 def test_size_and_checksum_of_the_published_file(tmp_path, shapes3d, monkeypatch):
-    _, path = shapes3d
+    spec, path = shapes3d
     size = path.stat().st_size
     for known, line in (
-        (Download("", "3dshapes.h5", size + 1), "is truncated"),
-        (Download("", "3dshapes.h5", size - 1), "not the published file"),
-        (Download("", "3dshapes.h5", size, "md5:" + "0" * 32), "damaged or another version"),
+        (PublishedFile("3dshapes.h5", (), size + 1), "is truncated"),
+        (PublishedFile("3dshapes.h5", (), size - 1), "not the published file"),
+        (PublishedFile("3dshapes.h5", (), size, "md5:" + "0" * 32), "damaged or another version"),
     ):
-        monkeypatch.setattr(Shapes3d, "DOWNLOADS", (known,))
+        files.publish(monkeypatch, spec, known)
         refuse(tmp_path, "shapes3d", path, line, verify_checksum=True)
 
 

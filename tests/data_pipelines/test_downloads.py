@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from data_pipelines import prepare
-from data_pipelines.builders.shapes3d import Shapes3d
-from data_pipelines.downloads import Download, fetch
+from data_pipelines.downloads import fetch
+from data_pipelines.publication import PublishedFile
 from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 
@@ -51,7 +51,7 @@ def server():
 
 def test_fetches_once(server, tmp_path):
     handler, url = server
-    download = Download(url, "file.bin", len(CONTENT), SHA256)
+    download = PublishedFile("file.bin", (url,), len(CONTENT), SHA256)
     for _ in range(2):
         assert fetch(download, tmp_path).read_bytes() == CONTENT
     assert handler.requested == [None]
@@ -62,7 +62,7 @@ def test_fetches_once(server, tmp_path):
 def test_goes_on_after_an_interruption(ranges, server, tmp_path):
     handler, url = server
     handler.stop_after, handler.ranges = 500_000, ranges
-    download = Download(url, "file.bin", len(CONTENT), SHA256)
+    download = PublishedFile("file.bin", (url,), len(CONTENT), SHA256)
     with pytest.raises(UserError, match="run again to go on from here"):
         fetch(download, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin.part"]
@@ -74,14 +74,14 @@ def test_goes_on_after_an_interruption(ranges, server, tmp_path):
 def test_goes_on_when_all_was_there_but_the_name(server, tmp_path):
     _, url = server
     (tmp_path / "file.bin.part").write_bytes(CONTENT)
-    assert fetch(Download(url, "file.bin"), tmp_path).read_bytes() == CONTENT
+    assert fetch(PublishedFile("file.bin", (url,)), tmp_path).read_bytes() == CONTENT
 
 
 def test_html_instead_of_the_file(server, tmp_path):
     handler, url = server
     handler.content = b"<html><body>Sign in to continue</body></html>"
     with pytest.raises(UserError, match="answered with an HTML page") as caught:
-        fetch(Download(url, "file.bin"), tmp_path)
+        fetch(PublishedFile("file.bin", (url,)), tmp_path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -95,7 +95,7 @@ def test_html_instead_of_the_file(server, tmp_path):
 )
 def test_other_bytes_than_published(size, digest, line, server, tmp_path):
     with pytest.raises(UserError, match=line):
-        fetch(Download(server[1], "file.bin", size, digest), tmp_path)
+        fetch(PublishedFile("file.bin", (server[1],), size, digest), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -103,9 +103,21 @@ def test_no_such_file_and_no_server(server, tmp_path):
     handler, url = server
     handler.status = 404
     with pytest.raises(UserError, match=r"Not Found.*name it with --source"):
-        fetch(Download(url, "file.bin"), tmp_path)
+        fetch(PublishedFile("file.bin", (url,)), tmp_path)
     with pytest.raises(UserError, match=r"cannot download http://127\.0\.0\.1:9/"):
-        fetch(Download("http://127.0.0.1:9/", "file.bin"), tmp_path)
+        fetch(PublishedFile("file.bin", ("http://127.0.0.1:9/",)), tmp_path)
+
+
+def test_a_mirror_goes_on_where_the_first_link_failed(server, tmp_path):
+    handler, url = server
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
+    dead = "http://127.0.0.1:9/file.bin"
+    file = PublishedFile("file.bin", (dead, url), len(CONTENT), SHA256)
+    assert fetch(file, tmp_path).read_bytes() == CONTENT
+    assert handler.requested == ["bytes=1000-"]
+    handler.status = 404
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9.*; .*Not Found.*or ask them, then name"):
+        fetch(PublishedFile("other.bin", (dead, url)), tmp_path, "ask them")
 
 
 def test_prepare_downloads_where_a_link_is_known(server, tmp_path, monkeypatch):
@@ -114,8 +126,9 @@ def test_prepare_downloads_where_a_link_is_known(server, tmp_path, monkeypatch):
     files.write_shapes3d(spec, tmp_path / "origin.h5")
     handler.content = (tmp_path / "origin.h5").read_bytes()
     digest = f"md5:{hashlib.md5(handler.content).hexdigest()}"
-    known = Download(url, "3dshapes.h5", len(handler.content), digest)
-    monkeypatch.setattr(Shapes3d, "DOWNLOADS", (known,))
+    files.publish(
+        monkeypatch, spec, PublishedFile("3dshapes.h5", (url,), len(handler.content), digest)
+    )
     folder = prepare.prepare("shapes3d", tmp_path / "data")
     assert folder.name == "3.0.0"
     assert (tmp_path / "data/downloads/shapes3d/3dshapes.h5").exists()

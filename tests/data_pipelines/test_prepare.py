@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_pipelines import prepare
-from data_pipelines.builders import shards
-from data_pipelines.builders.registry import BUILDERS, make_builder
+from data_pipelines import prepare, shards, staging
+from data_pipelines.builder import GridBuilder
 from data_pipelines.datasets import make_dataset
+from data_pipelines.formats.readers import READERS
 from data_pipelines.specs import SPECS
 from qlae.common.command_line import run_command
 from qlae.common.errors import UserError
@@ -98,16 +98,16 @@ def test_what_was_published_is_what_is_read(case, tmp_path, monkeypatch):
             assert record[f"value_{source_name}"] == np.float32(value)
 
 
-def test_there_is_a_builder_for_every_dataset():
-    assert set(BUILDERS) == set(SPECS)
+def test_there_is_a_reader_for_every_dataset():
+    assert set(READERS) == set(SPECS)
     with pytest.raises(UserError, match="did you mean 'isaac3d'"):
-        make_builder("isaac", "nowhere")
+        GridBuilder("isaac", "nowhere")
 
 
 @pytest.mark.parametrize("name", ["shapes3d_rendered", "dsprites_rendered"])
 def test_rendered_datasets_can_be_prepared_too(name, tmp_path, monkeypatch):
     monkeypatch.setitem(SPECS, name, SPECS[name].with_image_size(16))
-    images = make_builder(name, tmp_path)._open(tmp_path, tmp_path).read(345_000, 345_100)
+    images = READERS[name](SPECS[name], tmp_path, tmp_path).read(345_000, 345_100)
     rendered = make_dataset(name, image_size=16).images(np.arange(345_000, 345_100))
     np.testing.assert_array_equal(images, rendered)
 
@@ -156,8 +156,7 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(tmp_path, monkeypat
 
 SLOW_PREPARE = """
 import sys, time
-from data_pipelines import prepare
-from data_pipelines.builders import shards
+from data_pipelines import prepare, shards
 from data_pipelines.specs import SPECS
 from tests.data_pipelines import published_files as files
 
@@ -223,7 +222,7 @@ def test_what_another_source_left_is_not_mixed_in(tmp_path, monkeypatch):
 def test_two_preparations_at_once_do_not_meet(tmp_path, monkeypatch):
     _, source, _ = make_small(tmp_path, monkeypatch)
     with (
-        shards.staging_folder(tmp_path / "data/shapes3d/.3.0.0.partial", {}),
+        staging.staging_folder(tmp_path / "data/shapes3d/.3.0.0.partial", {}),
         pytest.raises(UserError, match="another process is preparing"),
     ):
         prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
@@ -241,7 +240,7 @@ def test_what_a_killed_publication_left_is_cleared(tmp_path, monkeypatch):
 def test_a_full_disk_is_said_beforehand(tmp_path, monkeypatch):
     _, source, _ = make_small(tmp_path, monkeypatch)
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(shards.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"0\.0 GB free; shapes3d needs"):
         prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
 
@@ -271,9 +270,12 @@ def test_progress_shows_count_rate_and_eta(tmp_path, monkeypatch, capsys):
     ("arguments", "line"),
     [
         (["shapes3", "--data_dir=DIR"], "did you mean 'shapes3d'"),
-        (["shapes3d"], "required: --data_dir"),
+        (["shapes3d"], "--data_dir is required"),
         (["isaac3d", "--data_dir=DIR"], "no direct link to isaac3d is known"),
         (["shapes3d", "--data_dir=DIR", "--source=/no/such"], "no file or directory /no/such"),
+        (["shapes3d", "--data_dir=DIR", "--source=/dev/zero"], "/dev/zero is neither a file nor"),
+        (["shapes3d_rendered", "--data_dir=DIR", "--source=a.h5"], "prepared without --source"),
+        (["smallnorb", "--data_dir=DIR", f"--source={__file__}"], "name the directory with small"),
         (["shapes3d", "--data_dir=/proc/none"], "cannot write in /proc/none"),
         (["shapes3d", "--data_dir=gs://bucket"], "is remote"),
     ],
@@ -285,6 +287,31 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, line, tmp_path, capsys
     assert line in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("mpi3d_toy", ["/data/mpi3d_toy.npz", "md5:55889cb7c7dfc655d6e0277beee88868", "by hand: "]),
+        ("isaac3d", ["no checksum is known", "by hand: open https://drive.google.com"]),
+        ("shapes3d_rendered", ["is rendered here"]),
+    ],
+)
+def test_it_tells_where_a_dataset_is_published(name, told, capsys):
+    assert run_command(prepare.main, [name, "--where"]) == 0
+    out = capsys.readouterr().out
+    assert all(part in out for part in told)
+
+
+def test_a_source_that_may_not_be_read_is_what_the_line_names(tmp_path, monkeypatch):
+    _, source, _ = make_small(tmp_path, monkeypatch)
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", str(source))
+
+    monkeypatch.setitem(READERS, "shapes3d", refuse)
+    with pytest.raises(UserError, match=f"cannot read {source}: Permission denied"):
+        prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
 
 
 def test_the_command_needs_no_tensorflow():

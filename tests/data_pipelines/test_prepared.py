@@ -143,19 +143,34 @@ class Bucket(fsspec.implementations.memory.MemoryFileSystem):
         return super().open(path, mode, **kwargs)
 
 
-def test_remote_data_is_copied_to_this_host_once(tmp_path, monkeypatch):
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
     spec, images, folder = prepare_small(tmp_path, monkeypatch)
     bucket = Bucket()
     for path in folder.iterdir():
         bucket.pipe_file(f"gs://bucket/data/shapes3d/3.0.0/{path.name}", path.read_bytes())
     monkeypatch.setattr(epath.backend.fsspec_backend, "_get_filesystem", lambda name: bucket)
     bucket.opened.clear()
+    return spec, images, folder, bucket
+
+
+@pytest.mark.parametrize("cache", ["auto", "disk", "ram"])
+def test_remote_data_is_copied_to_this_host_once(cache, tmp_path, remote):
+    spec, images, folder, bucket = remote
     for _ in range(2):
-        dataset = open_prepared(spec, "gs://bucket/data", cache_dir=tmp_path / "cache")
+        dataset = open_prepared(spec, "gs://bucket/data", cache, tmp_path / "cache")
         np.testing.assert_array_equal(dataset.images(np.arange(288)), images)
         assert [bucket.opened.count(p.name) for p in folder.iterdir()] == [1] * 6
     with pytest.raises(UserError, match="is not prepared in gs://bucket/other"):
         open_prepared(spec, "gs://bucket/other")
+
+
+def test_remote_data_that_must_not_be_copied_is_refused(tmp_path, remote):
+    _, _, _, bucket = remote
+    with pytest.raises(UserError, match="is remote and cannot be read in place"):
+        make_dataset("shapes3d", data_dir="gs://bucket/data", cache="none")
+    assert bucket.opened == []
+    assert not (tmp_path / "user_cache").exists()
 
 
 def test_remote_data_without_its_library_is_one_line(tmp_path, monkeypatch):

@@ -32,7 +32,15 @@ def test_command_writes_the_picture_and_prints_the_table(name, tmp_path, capsys)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["shapes3d_rendred"], ["shapes3d"], ["shapes3d_rendered", "--output=/no/such/a.png"], []],
+    [
+        ["shapes3d_rendred"],
+        ["shapes3d"],
+        ["shapes3d_rendered", "--output=/no/such/a.png"],
+        ["shapes3d_rendered", "--seed=one"],
+        ["shapes3d_rendered", "--image_size=-5"],
+        ["dsprites_rendered", "--image_size=20"],
+        [],
+    ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
@@ -40,3 +48,19 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, capsys, tmp_path, monk
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+def test_a_directory_is_no_picture(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    assert run_command(preview.main, ["shapes3d_rendered", f"--output={folder}"]) == 2
+    assert f"cannot write {folder}" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["pictures"]
+
+
+@pytest.mark.parametrize("seed", [-1, 0, 2**70])
+def test_any_integer_is_a_seed(seed):
+    dataset = make_dataset("shapes3d_rendered", image_size=16)
+    images = preview.make_preview(dataset, seed)
+    np.testing.assert_array_equal(preview.make_preview(dataset, seed), images)
+    assert (preview.make_preview(dataset, seed + 1) != images).any()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipelines import procedural, room_scene
+from data_pipelines import rendering, room_scene
 from data_pipelines.datasets import make_dataset
 from data_pipelines.specs import get_spec
 from qlae.common.errors import UserError
@@ -26,7 +26,7 @@ def test_host_generic_and_jitted_images_are_equal_to_the_bit(image_size):
     host = dataset.images(indices)
     assert host.dtype == np.uint8
     assert host.shape == (100, image_size, image_size, 3) == (100, *dataset.spec.image_shape)
-    generic = procedural.render(dataset.spec, dataset.tables, SPEC.sources_at(indices), np)
+    generic = rendering.render(dataset.spec, dataset.tables, SPEC.sources_at(indices), np)
     np.testing.assert_array_equal(host, generic)
     device = jax.jit(dataset.render)(jnp.asarray(indices))
     assert device.dtype == jnp.uint8

@@ -60,3 +60,16 @@ def test_bad_input_is_one_clear_line():
         get_spec("cars3d").indices_of([[0, 0]])
     with pytest.raises(UserError, match="cardinalities"):
         get_spec("cars3d").indices_of([[0, 24, 0]])
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_every_dataset_says_where_it_is_published(name):
+    publication = get_spec(name).publication
+    assert (publication is None) == get_spec(name).rendered
+    for file in publication.files if publication else ():
+        assert publication.homepage.startswith("http")
+        assert "http" in publication.by_hand
+        assert "\n" not in publication.by_hand
+        assert all(link.startswith("http") and file.name in link for link in file.links)
+        algorithm, _, digest = (file.checksum or "md5:" + "0" * 32).partition(":")
+        assert len(digest) == {"md5": 32, "sha256": 64}[algorithm]

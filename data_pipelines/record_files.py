@@ -24,11 +24,11 @@ class Records(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, positions_N: np.ndarray) -> list[bytes]:
-        """Return the records at ``positions_N``, in that order."""
+        """Returns the records at `positions_N`, in that order."""
 
 
 def open_records(paths: Sequence[Path], file_format: str, lengths: Sequence[int]) -> Records:
-    """Open the shards at ``paths``, which must hold ``lengths`` records.
+    """Opens the shards at `paths`, which must hold `lengths` records.
 
     Raises:
         UserError: a format that cannot be read here, or a shard that is damaged.
@@ -63,7 +63,7 @@ class ArrayRecords:
         return int(self._starts[-1])
 
     def read(self, positions_N: np.ndarray) -> list[bytes]:
-        """Return the records at ``positions_N``, in that order; one call per shard touched."""
+        """Returns the records at `positions_N`, in that order; one call per shard touched."""
         positions = np.asarray(positions_N)
         shards = np.searchsorted(self._starts, positions, side="right") - 1
         records: list[bytes] = [b""] * len(positions)
@@ -103,7 +103,7 @@ class TfRecords:
             os.close(file)
 
     def read(self, positions_N: np.ndarray) -> list[bytes]:
-        """Return the records at ``positions_N``, in that order."""
+        """Returns the records at `positions_N`, in that order."""
         positions = np.asarray(positions_N)
         return [
             os.pread(self._files[shard], length, offset)
@@ -114,7 +114,7 @@ class TfRecords:
 
 
 def _locate_records(path: Path, file: int, count: int) -> np.ndarray:
-    """Return the int64 (count, 2) offsets and lengths of a tfrecord file's records."""
+    """Returns the int64 (count, 2) offsets and lengths of a tfrecord file's records."""
     size, position = os.fstat(file).st_size, 0
     located = np.empty((count, 2), np.int64)
     for i in range(count):

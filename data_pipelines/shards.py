@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
-import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +11,11 @@ import numpy as np
 from array_record.python import array_record_module
 
 from data_pipelines.example_proto import encode_example
-from data_pipelines.formats.checks import ImageFile, damage_is_a_user_error
+from data_pipelines.formats.integrity import damage_is_a_user_error
+from data_pipelines.formats.readers import ImageFile
+from data_pipelines.grid import DatasetSpec
 from data_pipelines.progress import Progress
-from data_pipelines.specs import DatasetSpec
+from data_pipelines.staging import disk_error
 from qlae.common.errors import UserError
 
 _BLOCK = 1024  # images in memory at a time
@@ -28,12 +26,12 @@ _OPTIONS = "group_size:1,uncompressed"
 def write_shards(
     spec: DatasetSpec, images: ImageFile, staging: Path, images_per_shard: int
 ) -> list[Path]:
-    """Write the whole grid into ``staging`` in grid order; return the shards' paths.
+    """Writes the whole grid into `staging` in grid order; returns the shards' paths.
 
     Shards that are already there are kept, so an interrupted preparation goes on.
 
     Raises:
-        UserError: the disk is full or the directory cannot be written.
+        UserError: the disk is full, the directory cannot be written, or the source is damaged.
     """
     starts = range(0, spec.num_images, images_per_shard)
     paths = [staging / f"shard-{start:08d}" for start in starts]
@@ -62,7 +60,7 @@ def write_shards(
 
 
 def _write_shard(spec, images: ImageFile, path: Path, start: int, stop: int) -> Iterator[int]:
-    """Write grid positions start to stop, yielding how many are written so far."""
+    """Writes grid positions start to stop, yielding how many are written so far."""
     writer = array_record_module.ArrayRecordWriter(os.fspath(path), _OPTIONS)
     try:
         for block in range(start, stop, _BLOCK):
@@ -82,7 +80,7 @@ def _write_shard(spec, images: ImageFile, path: Path, start: int, stop: int) -> 
 
 
 def _encode(spec: DatasetSpec, images_NxHxWxC, indices_N) -> Iterator[bytes]:
-    """Yield each image's record: the pixels, and each source's class and real value."""
+    """Yields each image's record: the pixels, and each source's class and real value."""
     if images_NxHxWxC.shape != (len(indices_N), *spec.image_shape):
         raise UserError(f"{spec.name} came as images of shape {images_NxHxWxC.shape[1:]}")
     labels = [f"label_{name}" for name in spec.source_names]
@@ -95,66 +93,3 @@ def _encode(spec: DatasetSpec, images_NxHxWxC, indices_N) -> Iterator[bytes]:
         ints = dict(zip(labels, classes, strict=True))
         floats = dict(zip(values, reals, strict=True))
         yield encode_example(image.tobytes(), ints, floats)
-
-
-@contextlib.contextmanager
-def staging_folder(path: Path, fingerprint: dict) -> Iterator[Path]:
-    """Hold ``path`` for this process alone; what another source left there is cleared first.
-
-    The folder stays only after a failure that came when shards were already written: the next
-    preparation goes on from them.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / "lock").open("w")
-    except OSError as error:
-        raise disk_error(error, path) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"another process is preparing this dataset in {path.parent}"
-            ) from error
-        _clear_unless_same(path, fingerprint)
-        try:
-            yield path
-            done = True
-        except BaseException:
-            done = not any(path.glob("shard-*"))
-            raise
-        finally:
-            if done:
-                shutil.rmtree(path)
-
-
-def _clear_unless_same(path: Path, fingerprint: dict) -> None:
-    """Forget shards that were made from another source."""
-    note = path / "source.json"
-    try:
-        same = json.loads(note.read_text()) == json.loads(json.dumps(fingerprint))
-    except (OSError, ValueError):
-        same = False
-    if not same:
-        for old in path.iterdir():
-            if old.name != "lock":
-                old.unlink()
-        note.write_text(json.dumps(fingerprint))
-
-
-def require_space(folder: Path, spec: DatasetSpec, have: int) -> None:
-    """Require room on the disk for the images that are not yet written."""
-    per_image = int(np.prod(spec.image_shape)) + 1024
-    needed = max(0, spec.num_images * per_image - have)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"{folder} has {free / 1e9:.1f} GB free; {spec.name} needs {needed / 1e9:.1f} GB"
-        )
-
-
-def disk_error(error: OSError, folder: Path) -> UserError:
-    """Return the one line for a directory that cannot be written."""
-    if error.errno == errno.ENOSPC:
-        return UserError(f"the disk of {folder} is full: make room and run again to go on")
-    return UserError(f"cannot write in {folder}: {error.strerror or error}")

@@ -12,26 +12,33 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_pipelines.formats import checks
+from data_pipelines.formats import grid_order, integrity
 from data_pipelines.formats.resize import resize
-from data_pipelines.specs import DatasetSpec
+from data_pipelines.grid import DatasetSpec
 from qlae.common.errors import UserError
 
-PARTS = (
-    "smallnorb-5x46789x9x18x6x2x96x96-training",
-    "smallnorb-5x01235x9x18x6x2x96x96-testing",
-)
+_IMAGES = "-dat.mat.gz"  # after the name of a part
 _TYPES: dict[int, np.dtype] = {0x1E3D4C55: np.dtype("<u1"), 0x1E3D4C54: np.dtype("<i4")}
 _PAIR = (2, 96, 96)
 
 
 class NorbImages:
-    """The left camera's images of both parts, by grid position."""
+    """The left camera's images of both parts, by grid position.
+
+    Args:
+        spec: the dataset.
+        folder: holds the six files, compressed or not.
+
+    Raises:
+        UserError: a file is missing, damaged or of another shape, or they are not the full grid.
+    """
 
     def __init__(self, spec: DatasetSpec, folder: Path):
-        self._spec, origin = spec, checks.origin_of(folder)
+        assert spec.publication is not None
+        names = [file.name for file in spec.publication.files]
+        parts = [name.removesuffix(_IMAGES) for name in names if name.endswith(_IMAGES)]
         labels, images = [], []
-        for part in PARTS:
+        for part in parts:
             category = _load_matrix(folder, f"{part}-cat.mat").reshape(-1, 1)
             info = _load_matrix(folder, f"{part}-info.mat")
             if info.ndim != 2 or info.shape != (len(category), 4):
@@ -39,10 +46,12 @@ class NorbImages:
             labels.append(np.concatenate([category, info], axis=1))
             images.append(_load_left_images(folder, f"{part}-dat.mat", len(category), spec))
         self._images = np.concatenate(images)
-        self._order = checks.find_grid_order(spec, np.concatenate(labels), origin)
+        self._order = grid_order.find_grid_order(
+            spec, np.concatenate(labels), integrity.origin_of(folder)
+        )
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
+        """Returns the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
         return self._images[self._order[start:stop]]
 
     def close(self) -> None:
@@ -50,7 +59,7 @@ class NorbImages:
 
 
 def _load_matrix(folder: Path, name: str) -> np.ndarray:
-    """Return a small matrix whole."""
+    """Returns a small matrix whole."""
     with _open_matrix(folder, name) as file:
         shape, dtype = _read_header(file, name)
         matrix = _read_elements(file, name, shape, dtype)
@@ -59,7 +68,7 @@ def _load_matrix(folder: Path, name: str) -> np.ndarray:
 
 
 def _load_left_images(folder: Path, name: str, count: int, spec: DatasetSpec) -> np.ndarray:
-    """Return the uint8 (count, H, W, 1) left images, reduced one by one to bound memory."""
+    """Returns the uint8 (count, H, W, 1) left images, reduced one by one to bound memory."""
     images = np.empty((count, *spec.image_shape), np.uint8)
     with _open_matrix(folder, name) as file:
         shape, dtype = _read_header(file, name)
@@ -75,7 +84,8 @@ def _load_left_images(folder: Path, name: str, count: int, spec: DatasetSpec) ->
 def _open_matrix(folder: Path, name: str):
     for path in (folder / name, folder / f"{name}.gz"):
         if path.exists():
-            return gzip.open(path, "rb") if checks.sniff(path) == "gzip" else path.open("rb")
+            integrity.refuse_web_page(path, "a smallNORB matrix")
+            return gzip.open(path, "rb") if integrity.sniff(path) == "gzip" else path.open("rb")
     raise UserError(f"{folder} has no {name} or {name}.gz: expected the six files of smallnorb")
 
 
@@ -96,6 +106,6 @@ def _read_elements(file, name: str, shape: tuple[int, ...], dtype: np.dtype) -> 
 
 
 def _require_end(file, name: str) -> None:
-    """Read to the end, where a compressed file keeps its checksum."""
+    """Reads to the end, where a compressed file keeps its checksum."""
     if file.read(1):
         raise UserError(f"{name} is longer than its matrix: download it again")

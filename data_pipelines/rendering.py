@@ -8,8 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
+from data_pipelines.grid import DatasetSpec
 from data_pipelines.room_scene import FLOOR, HIGHLIGHT, OBJECT, WALL, make_room_tables
-from data_pipelines.specs import DatasetSpec
 from data_pipelines.sprite_scene import make_sprite_tables, num_phases
 
 # Hues 0, 0.1, ..., 0.9 at full saturation and value, in 256ths.
@@ -34,7 +34,7 @@ _LARGEST_TINTED = 64  # pixels; above it the tinted tables would take too much m
 
 @functools.lru_cache(maxsize=4)
 def load_tables(spec: DatasetSpec) -> np.ndarray:
-    """Return the read-only uint8 tables of a rendered dataset, built once in a process."""
+    """Returns the read-only uint8 tables of a rendered dataset, built once in a process."""
     tables = _make_tables(spec)
     tables.flags.writeable = False
     return tables
@@ -50,11 +50,11 @@ def _make_tables(spec: DatasetSpec) -> np.ndarray:
 
 
 def render(spec: DatasetSpec, tables, sources_NxS, xp: ModuleType = np):
-    """Return the uint8 (N, H, W, C) images of ``sources_NxS``, equal to the bit for any ``xp``.
+    """Returns the uint8 (N, H, W, C) images of `sources_NxS`, equal to the bit for any `xp`.
 
     Args:
         spec: a rendered dataset.
-        tables: what ``load_tables(spec)`` returned, on the host or a device.
+        tables: what `load_tables(spec)` returned, on the host or a device.
         sources_NxS: integer classes of the sources in file order.
         xp: numpy or jax.numpy; with the latter it runs inside jit.
     """
@@ -64,7 +64,7 @@ def render(spec: DatasetSpec, tables, sources_NxS, xp: ModuleType = np):
 
 
 def make_host_renderer(spec: DatasetSpec) -> Callable[[np.ndarray, np.ndarray], None]:
-    """Return the fastest way to ``render`` on the host.
+    """Returns the fastest way to `render` on the host.
 
     The returned function takes int (N, S) sources and the uint8 (N, H, W, C) array to fill.
     """
@@ -75,10 +75,10 @@ def make_host_renderer(spec: DatasetSpec) -> Callable[[np.ndarray, np.ndarray], 
 
 
 def render_rooms(tables_GxKxHxW, sources_NxS, xp: ModuleType = np):
-    """Return the uint8 (N, H, W, 3) images of ``sources_NxS``, equal to the bit for any ``xp``.
+    """Returns the uint8 (N, H, W, 3) images of `sources_NxS`, equal to the bit for any `xp`.
 
     Args:
-        tables_GxKxHxW: what ``make_room_tables`` returned.
+        tables_GxKxHxW: what `make_room_tables` returned.
         sources_NxS: integer classes: floor, wall and object hue, scale, shape, orientation.
         xp: numpy or jax.numpy.
     """
@@ -93,14 +93,14 @@ def render_rooms(tables_GxKxHxW, sources_NxS, xp: ModuleType = np):
 
 
 def _geometry_at(sources_NxS):
-    """Return the (N,) row in the tables: scale, shape, orientation, the last fastest."""
+    """Returns the (N,) row in the tables: scale, shape, orientation, the last fastest."""
     return (sources_NxS[..., 3] * 4 + sources_NxS[..., 4]) * 15 + sources_NxS[..., 5]
 
 
 class HostRoomRenderer:
     """Renders rooms on the host by adding three layers that already carry each hue.
 
-    The same images as ``render_rooms``, some thirty times faster, for fourteen times the memory
+    The same images as `render_rooms`, some thirty times faster, for fourteen times the memory
     of its tables (112 MB at 64 pixels).
     """
 
@@ -116,7 +116,7 @@ class HostRoomRenderer:
             ]
 
     def __call__(self, sources_NxS: np.ndarray, images_NxHxWxC: np.ndarray) -> None:
-        """Fill uint8 ``images_NxHxWxC`` with the images of integer classes ``sources_NxS``."""
+        """Fills uint8 `images_NxHxWxC` with the images of integer classes `sources_NxS`."""
         if self._layers is None:
             images_NxHxWxC[:] = render_rooms(self._tables, sources_NxS)
             return
@@ -150,28 +150,28 @@ class _TintedLayer:
         self._rows = tinted.reshape(len(light) * len(PALETTE_10x3), -1)
 
     def put(self, images_NxP, geometry_N, hue_N, scratch: np.ndarray) -> None:
-        """Make flat images of this layer alone."""
+        """Makes flat images of this layer alone."""
         images_NxP[:, : self._pixels.start] = 0
         images_NxP[:, self._pixels] = self._gather(geometry_N, hue_N, scratch)
         images_NxP[:, self._pixels.stop :] = 0
 
     def add(self, images_NxP, geometry_N, hue_N, scratch: np.ndarray) -> None:
-        """Add this layer to flat images."""
+        """Adds this layer to flat images."""
         window = images_NxP[:, self._pixels]
         np.add(window, self._gather(geometry_N, hue_N, scratch), out=window)
 
     def _gather(self, geometry_N, hue_N, scratch: np.ndarray) -> np.ndarray:
         rows = geometry_N * len(PALETTE_10x3) + hue_N
         gathered = scratch[: len(rows) * self._rows.shape[1]].reshape(len(rows), -1)
-        # With mode "clip" numpy writes straight into ``out``.
+        # With mode "clip" numpy writes straight into `out`.
         return np.take(self._rows, rows, axis=0, out=gathered, mode="clip")
 
 
 def render_sprites(tables_GxPxP, sources_NxS, image_size: int, xp: ModuleType = np):
-    """Return the uint8 (N, H, W, 1) sprites of ``sources_NxS``, equal to the bit for any ``xp``.
+    """Returns the uint8 (N, H, W, 1) sprites of `sources_NxS`, equal to the bit for any `xp`.
 
     Args:
-        tables_GxPxP: what ``make_sprite_tables`` returned.
+        tables_GxPxP: what `make_sprite_tables` returned.
         sources_NxS: integer classes: shape, scale, orientation, x and y position.
         image_size: height and width in pixels.
         xp: numpy or jax.numpy.
@@ -187,7 +187,7 @@ def render_sprites(tables_GxPxP, sources_NxS, image_size: int, xp: ModuleType = 
 
 
 def _placement(sources_NxS, image_size: int):
-    """Return (N,) rows in the tables and the left and top pixel of each sprite's window."""
+    """Returns (N,) rows in the tables and the left and top pixel of each sprite's window."""
     shape, scale, orientation, x, y = (sources_NxS[..., i] for i in range(5))
     phases = num_phases(image_size)
     # Position k lies k * image_size / 64 pixels into the picture.
@@ -200,7 +200,7 @@ def _placement(sources_NxS, image_size: int):
 def _paste_sprites(
     tables_GxPxP, image_size: int, sources_NxS: np.ndarray, images_NxHxWxC: np.ndarray
 ) -> None:
-    """Do what ``render_sprites`` does by copying each sprite's window into a black picture."""
+    """Does what `render_sprites` does by copying each sprite's window into a black picture."""
     inner = tables_GxPxP[:, 1:-1, 1:-1]
     width = inner.shape[-1]
     images_NxHxWxC[:] = 0

@@ -9,10 +9,10 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from data_pipelines.formats import checks
-from data_pipelines.formats.members import open_members
+from data_pipelines.formats import integrity
+from data_pipelines.formats.archive import open_archive
 from data_pipelines.formats.resize import resize
-from data_pipelines.specs import DatasetSpec
+from data_pipelines.grid import DatasetSpec
 from qlae.common.errors import UserError
 
 _SUFFIX = "_mesh.mat"
@@ -21,15 +21,23 @@ _SUFFIX = "_mesh.mat"
 class CarImages:
     """Images of the cars; the object is the place of the file's name in sorted order.
 
-    Each file's ``im`` is uint8 (128, 128, 3, azimuths, elevations).
+    Each file's `im` is uint8 (128, 128, 3, azimuths, elevations).
+
+    Args:
+        spec: the dataset.
+        path: the archive, or the directory unpacked from it.
+        scratch: where a compressed tar is decompressed.
+
+    Raises:
+        UserError: another number of cars, or a file that is not a whole one of the published form.
     """
 
     def __init__(self, spec: DatasetSpec, path: Path, scratch: Path):
-        self._spec, self._origin = spec, checks.origin_of(path)
+        self._spec, self._origin = spec, integrity.origin_of(path)
         elevations, azimuths, cars = spec.cardinalities
-        members = open_members(path, scratch)
+        archive = open_archive(path, scratch)
         try:
-            files = sorted(entry for entry in members.entries() if entry[0].endswith(_SUFFIX))
+            files = sorted(entry for entry in archive.entries() if entry[0].endswith(_SUFFIX))
             if len(files) != cars:
                 raise UserError(
                     f"{self._origin} holds {len(files)} files named *{_SUFFIX}; {spec.name} has "
@@ -38,13 +46,13 @@ class CarImages:
             shape = (elevations, azimuths, cars, *spec.image_shape)
             images = np.empty(shape, np.uint8)
             for car, (name, where) in enumerate(files):
-                images[:, :, car] = self._load_car(name, members.read(name, where))
+                images[:, :, car] = self._load_car(name, archive.read(name, where))
         finally:
-            members.close()
+            archive.close()
         self._images = images.reshape(-1, *spec.image_shape)
 
     def _load_car(self, name: str, encoded: bytes) -> np.ndarray:
-        """Return the uint8 (elevations, azimuths, H, W, C) images of one car."""
+        """Returns the uint8 (elevations, azimuths, H, W, C) images of one car."""
         elevations, azimuths, _ = self._spec.cardinalities
         size = self._spec.image_shape[0]
         try:
@@ -61,7 +69,7 @@ class CarImages:
         return images.reshape(elevations, azimuths, size, size, 3)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
+        """Returns the uint8 (stop - start, H, W, C) images at grid positions start to stop."""
         return self._images[start:stop]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The files inside a directory, a zip or a tar, read in place: nothing is ever unpacked."""
+"""The files of a directory, a zip or a tar, read in place: no member ever becomes a file."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from data_pipelines.formats import checks
+from data_pipelines.formats import integrity
 from qlae.common.errors import UserError
 
 
-class Members(Protocol):
-    """Files by name, with forward slashes, relative to the top of the archive."""
+class Archive(Protocol):
+    """Files by name, with forward slashes, relative to the top."""
 
     def entries(self) -> Iterator[tuple[str, tuple[int, int] | None]]:
-        """Yield each file's name, and where its bytes lie if that is worth remembering."""
+        """Yields each file's name, and where its bytes lie if that is worth remembering."""
 
     def read(self, name: str, where: tuple[int, int] | None) -> bytes:
-        """Return one file's bytes."""
+        """Returns one file's bytes."""
 
     def close(self) -> None:
-        """Release the archive."""
+        """Releases the archive."""
 
 
-def open_members(path: Path, scratch: Path) -> Members:
-    """Open a directory, zip, tar or compressed tar.
+def open_archive(path: Path, scratch: Path) -> Archive:
+    """Opens a directory, zip, tar or compressed tar.
 
-    A compressed tar is first decompressed into ``scratch``, since it cannot be read at random.
+    A compressed tar is first decompressed into `scratch`, since it cannot be read at random.
 
     Raises:
-        UserError: another kind of file, or one that is truncated.
+        UserError: another kind of file, or a member that is a link or would land outside.
+        tarfile.TarError: a tar that is truncated; so for the other formats, by their libraries.
     """
     if path.is_dir():
         return _Folder(path)
-    kind = checks.require_kind(path, "zip", "tar", "gzip")
+    kind = integrity.require_kind(path, "zip", "tar", "gzip")
     if kind == "zip":
         return _Zip(path)
     return _Tar(path if kind == "tar" else _decompress(path, scratch), path)
@@ -119,7 +120,7 @@ class _Tar:
 
 
 def _decompress(path: Path, scratch: Path) -> Path:
-    """Return a plain tar with the contents of a compressed one, made once."""
+    """Returns a plain tar with the contents of a compressed one, made once."""
     scratch.mkdir(parents=True, exist_ok=True)
     plain = scratch / "decompressed.tar"
     if plain.exists():
@@ -128,7 +129,7 @@ def _decompress(path: Path, scratch: Path) -> Path:
     try:
         with gzip.open(path, "rb") as reader, part.open("wb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 22)
-        checks.require_kind(part, "tar")
+        integrity.require_kind(part, "tar")
         part.rename(plain)
     finally:
         part.unlink(missing_ok=True)
@@ -136,7 +137,7 @@ def _decompress(path: Path, scratch: Path) -> Path:
 
 
 def _require_inside(path: Path, name: str) -> None:
-    """Refuse an archive with a member that, unpacked, would land outside its directory."""
+    """Refuses an archive with a member that, unpacked, would land outside its directory."""
     pure = PurePosixPath(name.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts or (pure.parts and pure.parts[0].endswith(":")):
         raise UserError(f"{path} is refused: its member {name!r} would land outside its directory")

@@ -1,1 +1,0 @@
-"""One TFDS builder per dataset, over a shared base."""
