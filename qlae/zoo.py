@@ -166,4 +166,4 @@ def _build(where: str, factory: Callable, options: Mapping[str, Any], *args, **k
     except TypeError as error:
         if "keyword" not in str(error):
             raise
-        raise UserError(f"{where} {dict(options)}: {error}") from error
+        raise UserError(f"{where} {dict(options)}: {str(error).splitlines()[0]}") from error

@@ -16,7 +16,20 @@ MAY_IMPORT = {
 # The leaf under all rooms; it imports none of them.
 LEAF = "qlae.common"
 # Inside qlae a layer imports only those before it; a name covers its package or module.
-QLAE_LAYERS = ["common", "nn", "latents", "models", "objectives", "zoo", "training", "program"]
+QLAE_LAYERS = [
+    "common",
+    "dataset_facts",
+    "run_directory",
+    "collectives",
+    "nn",
+    "latents",
+    "models",
+    "objectives",
+    "zoo",
+    "training",
+    "program",
+    "restore",
+]
 FILES = [
     pytest.param(path, id=str(path.relative_to(ROOT)))
     for room in MAY_IMPORT

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
-from experiments.cli import check_config_flags
-from experiments.members import RunDirectory, make_members
+from experiments import config_file
+from experiments.config_check import check_config
+from experiments.population import RunDirectory, make_population
 from experiments.sweeps import load_table
-from experiments.wiring import choose_config_mesh, make_wiring
+from experiments.trainer import choose_config_mesh, make_trainer
 from qlae.common.errors import UserError, make_unknown_name_error
 from tpu_scripts.topologies import Topology
 
@@ -53,23 +53,19 @@ def load_config(root: pathlib.Path, config: str, overrides: tuple[str, ...]) -> 
     if not (root / path).is_file():
         known = sorted(f"{_CONFIGS}/{file.name}" for file in (root / _CONFIGS).glob("[!_]*.py"))
         raise make_unknown_name_error("config file", path, known)
-    values = flags.FlagValues()
-    arguments = [f"--config={root / config}", *overrides]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=["launch", *arguments])
     try:
-        check_config_flags(arguments)
-        values(["launch", *arguments])
-        return values.config
+        loaded = config_file.load_config(str(root / config), overrides)
     except Exception as error:  # Whatever a config file raises is a mistake in it or for it.
         line = " ".join(str(error).split())
         raise UserError(f"--config={config} does not load: {line}") from error
+    check_config(loaded)
+    return loaded
 
 
 def check_batch(config: ConfigDict, topology: Topology, slices: int) -> None:
     """Raises `UserError` when mesh and global batch do not divide over the devices."""
     try:
-        num_members = len(make_members(config, RunDirectory("unused")))
-        choose_config_mesh(config, topology.chips * slices, num_members)
+        choose_config_mesh(config, topology.chips * slices, count_members(config))
     except UserError as error:
         where = f"{slices} x {topology.name}" if slices > 1 else topology.name
         raise UserError(f"{where}: {error}") from error
@@ -81,7 +77,12 @@ def make_step(config: ConfigDict, devices: Sequence[jax.Device]) -> Step:
     Raises:
         UserError: the config does not go with the devices.
     """
-    members = [member.config for member in make_members(config, RunDirectory("."))]
-    wiring = make_wiring(config, devices, members)
-    arguments = wiring.abstract_step_arguments(config.batch_size)
-    return Step(wiring.step, arguments, len(members), wiring.sharding.mesh.shape["population"])
+    num_members = count_members(config)
+    trainer = make_trainer(config, num_members, devices)
+    arguments = trainer.abstract_step_arguments()
+    return Step(trainer.step, arguments, num_members, trainer.layout.mesh.shape["population"])
+
+
+def count_members(config: ConfigDict) -> int:
+    """Returns how many runs a config stands for; a `UserError` for a population that cannot be."""
+    return len(make_population(config, RunDirectory("unused")).members)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.encode import compute_psnr, make_encoder
+from eval.encode import compute_psnr
+from eval.evaluation import Evaluations
 from eval.metrics.infomec import compute_infomec
 from eval.records import load_records
-from eval.restored import open_run
 from qlae.common.errors import UserError
-from qlae.training.checkpoint import list_steps
+from qlae.restore import open_run
+from qlae.run_directory import list_steps
 from tests import runs
 
 
@@ -67,9 +68,11 @@ def test_tensorboard_gets_the_same_scores_and_pictures(scored):
 
 def test_scores_are_infomec_of_the_held_out_indices(scored):
     run = open_run(scored)
-    encoding = make_encoder(run)(run.load(40))
+    evaluation = Evaluations().find(run)
+    encoding = evaluation.encode(run.load(40, evaluation.layout.replicated))
     assert encoding.latents_NxZ.dtype == np.int32
-    expected_sources = run.dataset.spec.sources_at(run.split.eval_indices)
+    data = evaluation.data
+    expected_sources = data.dataset.spec.sources_at(data.split.eval_indices)
     np.testing.assert_array_equal(encoding.sources_NxS, expected_sources)
     infomec = compute_infomec(encoding.sources_NxS, encoding.latents_NxZ, discrete=True)
     record = load_records(scored)[-1]
@@ -78,19 +81,22 @@ def test_scores_are_infomec_of_the_held_out_indices(scored):
 
 
 def test_held_out_images_are_never_trained_on(scored):
-    split = open_run(scored).split
+    split = Evaluations().find(open_run(scored)).data.split
     assert not set(split.train_indices.tolist()) & set(split.eval_indices.tolist())
 
 
 def test_a_checkpoint_is_restored_and_decoded_as_the_readme_says(scored):
     run = open_run(scored)
     model = run.program.merge(run.load())
-    images = run.dataset.images(run.split.eval_indices[:8]) / 255
+    evaluation = Evaluations().find(run)
+    data = evaluation.data
+    images = data.dataset.images(data.split.eval_indices[:8]) / 255
     codes = model.encode(images)
     reconstructions = jax.nn.sigmoid(model.decode(codes.z_hat))
     assert codes.indices.shape == (8, 12)
     assert reconstructions.shape == images.shape
-    expected = make_encoder(run)(run.load(40)).latents_NxZ[:8]
+    params = run.load(40, evaluation.layout.replicated)
+    expected = evaluation.encode(params).latents_NxZ[:8]
     np.testing.assert_array_equal(codes.indices, expected)
     with pytest.raises(UserError, match=r"has no checkpoint of step 7,777: 10, 20, 30, 40"):
         run.load(7_777)

@@ -10,8 +10,14 @@ from eval.metrics.registry import METRICS
 from experiments.configs import quickstart
 from experiments.configs.arms import ARMS, GANS, get_arm_config
 from experiments.configs.base import DATASETS
+from experiments.configs.networks import (
+    make_dense_networks,
+    make_image_networks,
+    make_small_image_networks,
+)
 from experiments.listing import format_listing
 from qlae.common.errors import UserError
+from qlae.dataset_facts import DatasetFacts
 from qlae.program import make_program
 
 PAPER = {  # method, section 5
@@ -31,10 +37,7 @@ def step_shapes(config: ConfigDict, name: str):
     """Returns the shapes of one step's results, computing nothing."""
     spec = get_spec(name)
     program = make_program(
-        config,
-        image_shape=spec.image_shape,
-        num_sources=spec.num_sources,
-        dataset_size=spec.num_images,
+        config, DatasetFacts(spec.image_shape, spec.source_names, spec.num_images)
     )
     step = program.make_step(lambda batch: batch["image"].astype(jnp.float32) / 255)
     image = jax.ShapeDtypeStruct((config.batch_size, *spec.image_shape), jnp.uint8)
@@ -73,11 +76,12 @@ def test_hyperparameters_are_the_papers(arm):
         assert (config.optimizer if key == "weight_decay" else config.weights)[key] == value
 
 
-@pytest.mark.parametrize("network", ["image", "style_image", "image_small", "style_image_small"])
-def test_every_decoder_fits_a_64_pixel_image(network):
+@pytest.mark.parametrize("decoder", ["conv", "style"])
+@pytest.mark.parametrize("make", [make_image_networks, make_small_image_networks])
+def test_every_decoder_fits_a_64_pixel_image(make, decoder):
     config = get_arm_config("qlae", "shapes3d")
-    config.model.decoder.name = network
-    config.model.encoder.name = "image_small" if "small" in network else "image"
+    config.model.encoder, config.model.decoder = make()
+    config.model.decoder.name = decoder
     before, (after, _) = step_shapes(config, "shapes3d")
     assert jax.tree.structure(before) == jax.tree.structure(after)
 
@@ -86,14 +90,14 @@ def test_every_decoder_fits_a_64_pixel_image(network):
 def test_losses_are_summed_in_float32_whatever_the_network_computes_in(arm):
     config = get_arm_config(arm, "shapes3d")
     config.compute_dtype = "bfloat16"
-    config.model.encoder.name, config.model.decoder.name = "image_small", "style_image_small"
+    config.model.encoder, config.model.decoder = make_small_image_networks()
     _, (_, metrics) = step_shapes(config, "shapes3d")
     assert {str(metric.dtype) for metric in metrics.values()} == {"float32"}
 
 
 def test_dense_networks_fit_too():
     config = get_arm_config("ae", "dsprites")
-    config.model.encoder.name = config.model.decoder.name = "dense"
+    config.model.encoder, config.model.decoder = make_dense_networks()
     before, (after, _) = step_shapes(config, "dsprites")
     assert jax.tree.structure(before) == jax.tree.structure(after)
 

@@ -9,8 +9,8 @@ import time
 import jax
 import numpy as np
 
-from eval.restored import open_run
-from qlae.training.checkpoint import list_steps
+from qlae.restore import open_run
+from qlae.run_directory import list_steps
 from tests import runs
 from tests.experiments.test_train import assert_one_line
 
@@ -132,7 +132,7 @@ def test_processes_that_disagree_on_code_fail_fast_together(tmp_path):
     other = tmp_path / "other"
     for room in ("qlae", "data_pipelines", "eval", "experiments", "tests"):
         shutil.copytree(runs.ROOT / room, other / room, ignore=shutil.ignore_patterns("golden"))
-    with (other / "qlae/errors.py").open("a") as file:
+    with (other / "qlae/dataset_facts.py").open("a") as file:
         file.write("# another commit\n")
     for code, _, errors in train_together(tmp_path / "run", 2, roots=(runs.ROOT, other)):
         assert code == 2, errors
@@ -143,14 +143,18 @@ def test_a_mistake_that_one_process_meets_ends_all(tmp_path):
     """The second sees, in place of the run directory, a file."""
     (tmp_path / "file").write_text("")
     script = (
-        "import sys, jax, qlae.errors\n"
-        "from experiments import cli, distributed\n"
-        "def main():\n"
-        "    distributed.initialize()\n"
-        "    with distributed.together():\n"
+        "import sys, jax\n"
+        "from experiments import processes\n"
+        "from qlae.common.command_line import Parser, run_command\n"
+        "from qlae.common.errors import UserError\n"
+        "def main(arguments):\n"
+        "    parser = Parser('tried', None)\n"
+        "    processes.add_flags(parser)\n"
+        "    processes.join(parser.parse_args(arguments))\n"
+        "    with processes.together():\n"
         "        if jax.process_index() == 1:\n"
-        "            raise qlae.errors.UserError('no dataset here')\n"
-        "cli.run(main)\n"
+        "            raise UserError('no dataset here')\n"
+        "sys.exit(run_command(main))\n"
     )
     module = tmp_path / "tried.py"
     module.write_text(script)
@@ -179,7 +183,7 @@ def test_processes_that_never_come_up_are_named_in_those_that_did(tmp_path):
         processes[absent].communicate()
     for present in (0, 2):
         code, _, errors = runs.finish(processes[present])
-        assert code == 2
+        assert code == 75
         assert "processes 1, 3 of 4 did not come up at 127.0.0.1" in errors
         assert_one_line(errors)
 
@@ -189,7 +193,7 @@ def test_without_the_first_process_the_others_say_so(tmp_path):
     processes[0].kill()
     processes[0].communicate()
     code, _, errors = runs.finish(processes[1])
-    assert code == 2
+    assert code == 75
     assert "process 0 of 2 did not come up" in errors
     assert_one_line(errors)
 

@@ -4,7 +4,7 @@ import json
 import re
 
 from eval.records import load_records
-from qlae.training.checkpoint import list_steps
+from qlae.run_directory import list_steps
 from tests import runs
 
 CONFIG = "--config=tests/configs/tiny.py:{arm}"

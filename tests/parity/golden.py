@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_program
 
 MODELS = {
@@ -18,7 +19,7 @@ MODELS = {
     "tcvae": "beta_tcvae",
     "qlae": "qlae",
     "qlae_fixed_values": "qlae",
-    "qlae_global": "qlae_global",
+    "qlae_global": "qlae",
     "qlae_image_decoder": "qlae",
     "qlae_small": "qlae",
     "vqvae": "vq_vae",
@@ -31,6 +32,14 @@ TERMS = {
     "binary_cross_entropy": "reconstruction",
     "quantization": "quantize",
     "commitment": "commit",
+}
+NETWORKS = {
+    ("encoder", "image"): "conv",
+    ("encoder", "image_small"): "conv",
+    ("decoder", "image"): "conv",
+    ("decoder", "image_small"): "conv",
+    ("decoder", "style_image"): "style",
+    ("decoder", "style_image_small"): "style",
 }
 
 # (pattern of the file's path, this project's path); {} is the layer's number.
@@ -138,6 +147,8 @@ class Golden:
             latents = {"num_values": int(self.hp("num_values"))}
         if self.name == "qlae_fixed_values":
             latents["learnable"] = False
+        if self.name == "qlae_global":
+            latents["shared"] = True
         warmup = {"kl": int(self.hp("anneal_duration"))} if self.hp("anneal") else {}
         return ConfigDict(
             {
@@ -167,15 +178,15 @@ class Golden:
 
     def program(self, dtype: str) -> Program:
         """Returns the project's own program for this file's config."""
-        return make_program(
-            self.config(dtype),
+        facts = DatasetFacts(
             image_shape=self.image_shape,
-            num_sources=int(self.hp("num_latents")),
-            dataset_size=int(self.hp("dataset_size", 1)),
+            source_names=("",) * int(self.hp("num_latents")),
+            num_train=int(self.hp("dataset_size", 1)),
         )
+        return make_program(self.config(dtype), facts)
 
     def _network(self, kind: str) -> dict:
-        name = str(self.arrays[f"meta/{kind}"])
+        name = NETWORKS[kind, str(self.arrays[f"meta/{kind}"])]
         sizes = ("widths", "kernel_sizes", "strides")
         return {"name": name, "dense": self.arch(f"{kind}_dense")} | {
             size: self.arch(f"{kind}_{size}") for size in sizes

@@ -5,16 +5,17 @@ import pytest
 from flax import nnx
 from ml_collections import ConfigDict
 
-from experiments.cli import load_config
+from experiments.config_file import load_config
 from qlae import zoo
 from qlae.common.errors import UserError
+from qlae.dataset_facts import DatasetFacts
 from qlae.latents.base import Codebook
 from qlae.program import make_program
 from qlae.training.optimizer import make_decay_mask
 
 
 def program_of(config: ConfigDict):
-    return make_program(config, image_shape=(64, 64, 3), num_sources=6, dataset_size=480_000)
+    return make_program(config, DatasetFacts((64, 64, 3), tuple("abcdef"), 480_000))
 
 
 def count(tree) -> int:
@@ -58,9 +59,18 @@ def test_initial_weights_are_uniform_within_their_fan_in():
     ("key", "value", "message"),
     [
         ("model.name", "qlea", "unknown model 'qlea': did you mean 'qlae'"),
-        ("model.encoder.name", "imag", "unknown encoder 'imag': did you mean 'image'"),
+        ("model.encoder.name", "cov", "unknown encoder 'cov': did you mean 'conv'"),
         ("compute_dtype", "float16", "unknown compute_dtype 'float16'"),
+        ("compute_dtype", "float64", "unknown compute_dtype 'float64'"),
         ("model.latents", {"num_vals": 3}, "num_vals"),
+        ("model.decoder", {"name": "style", "widths": (4,)}, "missing 3 required keyword"),
+        (
+            "weights",
+            {"kl": 1.0},
+            "weights.kl: there is no such term; the loss terms of qlae",
+        ),
+        ("model.name", "beta_vae", "unexpected keyword argument 'learnable'"),
+        ("objective", {"generator_every": 5}, "generator_every"),
     ],
 )
 def test_mistakes_in_a_config_are_one_line(key, value, message):
@@ -69,6 +79,13 @@ def test_mistakes_in_a_config_are_one_line(key, value, message):
     with pytest.raises(UserError, match=message) as error:
         program_of(config)
     assert "\n" not in str(error.value)
+
+
+def test_a_term_without_its_weight_is_one_line():
+    config = load_config("experiments/configs/qlae.py:shapes3d")
+    del config.weights.commit
+    with pytest.raises(UserError, match="lacks 'commit'; the loss terms of qlae"):
+        program_of(config)
 
 
 def test_parameters_of_another_model_are_refused():

@@ -3,34 +3,30 @@
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from data_pipelines.pipeline import make_train_iterator
-from experiments.cli import load_config
-from experiments.members import make_members
-from experiments.wiring import Wiring, make_wiring
+from experiments.config_file import load_config
+from experiments.trainer import Trainer, make_trainer
 from qlae.common.errors import UserError
-from qlae.run_directory import RunDirectory
-from qlae.training.sharding import choose_mesh, put
+from qlae.training.mesh import choose_mesh_shape
 
 
 def train(model: str, num_devices: int, num_steps: int):
     """Returns the state and the metrics of every step."""
     config = load_config(f"tests/configs/tiny.py:{model}")
-    return take_steps(make_wiring(config, jax.devices()[:num_devices]), 0, num_steps)
+    return take_steps(make_trainer(config, 1, jax.devices()[:num_devices]), [0], num_steps)
 
 
-def take_steps(wiring: Wiring, seed, num_steps: int):
-    """Returns the state and the metrics of every step, on the host."""
-    state = wiring.init(seed)
-    hyperparameters = put(wiring.hyperparameters, wiring.state_sharding)
+def take_steps(trainer: Trainer, seeds, num_steps: int):
+    """Returns the state and the metrics of every step, on the host, stacked over seeds."""
+    configs = [ConfigDict({**trainer.config.to_dict(), "seed": seed}) for seed in seeds]
+    state = trainer.init(trainer.put_seeds(configs))
+    hyperparameters = trainer.put_hyperparameters(configs)
     history = []
-    batches = make_train_iterator(
-        wiring.dataset, wiring.split, batch_size=16, seed=0, emit=wiring.emit
-    )
+    batches = trainer.make_batches()
     for _ in range(num_steps):
-        state, metrics = wiring.step(
-            state, hyperparameters, wiring.sharding.put_batch(next(batches))
-        )
+        batch = trainer.layout.put_batch(next(batches))
+        state, metrics = trainer.step(state, hyperparameters, batch)
         history.append(jax.device_get(metrics))
     return jax.device_get(state), history
 
@@ -51,15 +47,12 @@ def test_one_and_eight_devices_agree(model):
 def test_members_that_share_devices_equal_lone_runs():
     """Two rows of four devices: the second member, in its slot, is the run with seed 1."""
     config = load_config("tests/configs/tiny.py")
-    config.population.seeds = 2
-    members = [member.config for member in make_members(config, RunDirectory("unused"))]
-    wiring = make_wiring(config, jax.devices()[:8], members)
-    assert dict(wiring.sharding.mesh.shape) == {"population": 2, "data": 4}
-    state, _ = take_steps(wiring, wiring.population.stack([0, 1]), 20)
-    alone, _ = take_steps(make_wiring(members[1], jax.devices()[:1]), 1, 20)
-    member = wiring.population.take(state, 1)
-    for a, b in zip(jax.tree.leaves(alone.params), jax.tree.leaves(member.params), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    trainer = make_trainer(config, 2, jax.devices()[:8])
+    assert dict(trainer.layout.mesh.shape) == {"population": 2, "data": 4}
+    state, _ = take_steps(trainer, [0, 1], 20)
+    alone, _ = take_steps(make_trainer(config, 1, jax.devices()[:1]), [1], 20)
+    for a, b in zip(jax.tree.leaves(alone.params), jax.tree.leaves(state.params), strict=True):
+        np.testing.assert_allclose(a[0], b[1], atol=1e-5)
 
 
 def test_every_step_repeats_bit_for_bit():
@@ -88,7 +81,7 @@ def test_the_generator_moves_on_every_fifth_step():
     ],
 )
 def test_a_population_takes_a_row_a_member_or_all_devices(num_members, num_devices, shape):
-    assert choose_mesh(num_devices, 48, num_members=num_members) == shape
+    assert choose_mesh_shape(num_devices, 48, num_members=num_members) == shape
 
 
 @pytest.mark.parametrize(
@@ -97,9 +90,9 @@ def test_a_population_takes_a_row_a_member_or_all_devices(num_members, num_devic
         ({"batch_size": 20}, r"batch_size=20 does not divide by 8 .* such as 16"),
         ({"batch_size": 24, "num_data": 3}, "needs 3 devices, but there are 8"),
         ({"batch_size": 24, "num_data": 0}, "data=0: each must be at least 1"),
-        ({"batch_size": 24, "num_population": 2}, "but this is one run"),
+        ({"batch_size": 24, "num_population": 2}, "is more than the number of members, 1"),
     ],
 )
 def test_a_mesh_that_cannot_be_is_one_line(options, message):
     with pytest.raises(UserError, match=message):
-        choose_mesh(8, **options)
+        choose_mesh_shape(8, **options)
