@@ -47,7 +47,7 @@ class Evaluation:
     @functools.cached_property
     def abstract_model(self) -> Model:
         """The model without arrays: its sizes and kinds."""
-        return nnx.eval_shape(lambda: self.program.make_model(nnx.Rngs(0)))
+        return nnx.eval_shape(self.program.make_model)
 
     @functools.cached_property
     def encode(self) -> Callable[[Params], Encoding]:

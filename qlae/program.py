@@ -28,7 +28,7 @@ class Program:
         graphdef: of the model; with `params` it makes the model again (`merge`).
         players: who is trained on what.
         hyperparameters: traced scalars, from the config.
-        make_model: rngs -> model.
+        make_model: () -> model, before `draw_params`.
         decay_mask: pure dict of bool like the parameters.
         optimizer_options: what `make_optimizer` takes beside the traced scalars.
     """
@@ -36,7 +36,7 @@ class Program:
     graphdef: nnx.GraphDef
     players: tuple[Player, ...]
     hyperparameters: Hyperparameters
-    make_model: Callable[[nnx.Rngs], Model]
+    make_model: Callable[[], Model]
     decay_mask: Params
     optimizer_options: dict[str, float]
 
@@ -107,10 +107,10 @@ def make_program(config: ConfigDict, facts: DatasetFacts) -> Program:
         "num_latents": config.model.latents_per_source * len(facts.source_names),
     }
 
-    def make_model(rngs: nnx.Rngs) -> Model:
-        return zoo.make_model(config, **sizes, rngs=rngs)
+    def make_model() -> Model:
+        return zoo.make_model(config, **sizes)
 
-    model = nnx.eval_shape(lambda: make_model(nnx.Rngs(0)))
+    model = nnx.eval_shape(make_model)
     traced = ("learning_rate", "weight_decay")
     options = {name: value for name, value in config.optimizer.items() if name not in traced}
     return Program(

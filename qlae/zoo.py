@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-from flax import nnx
 from ml_collections import ConfigDict
 
 from qlae.common.errors import UserError, make_unknown_name_error
@@ -35,7 +34,7 @@ class Family:
     """What the models of a family share, whatever their latents.
 
     Attributes:
-        model: (encoder, latents, decoder, dtype=, rngs=) -> the model.
+        model: (encoder, latents, decoder, dtype=) -> the model.
         make_players: (terms, dataset_size=, **config.objective) -> who is trained on what.
         terms: the loss terms that every model of the family has.
     """
@@ -55,7 +54,7 @@ class Row:
 
     Attributes:
         family: autoencoder or InfoGAN.
-        latents: (num_latents, rngs=, **config.model.latents) -> latents.
+        latents: (num_latents, **config.model.latents) -> latents.
         terms: of `qlae.objectives.terms`, the loss terms beside the family's.
     """
 
@@ -89,9 +88,8 @@ def make_model(
     *,
     image_shape: tuple[int, int, int],
     num_latents: int,
-    rngs: nnx.Rngs,
 ) -> Model:
-    """Builds the model of `config.model`, its parameters drawn from `rngs`.
+    """Builds the model of `config.model`, its random parameters zeros until `draw_params`.
 
     Raises:
         UserError: unknown model, encoder, decoder or dtype, or options that one does not take.
@@ -99,16 +97,16 @@ def make_model(
     row = _get("model", ZOO, config.model.name)
     dtype = jnp.dtype(_check_dtype(config.compute_dtype))
     options = config.model.latents.to_dict()
-    latents = _build("config.model.latents", row.latents, options, num_latents, rngs=rngs)
+    latents = _build("config.model.latents", row.latents, options, num_latents)
     networks = (
         ("encoder", ENCODERS, image_shape, latents.num_encoder_out),
         ("decoder", DECODERS, latents.num_decoder_in, image_shape),
     )
     encoder, decoder = (
-        _build_named(kind, table, config.model[kind], *sizes, dtype=dtype, rngs=rngs)
+        _build_named(kind, table, config.model[kind], *sizes, dtype=dtype)
         for kind, table, *sizes in networks
     )
-    return row.family.model(encoder, latents, decoder, dtype=dtype, rngs=rngs)
+    return row.family.model(encoder, latents, decoder, dtype=dtype)
 
 
 def make_players(config: ConfigDict, *, dataset_size: int) -> tuple[Player, ...]:

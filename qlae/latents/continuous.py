@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from qlae.latents.base import Codes, Latents
 
@@ -10,8 +9,7 @@ from qlae.latents.base import Codes, Latents
 class PointLatents(Latents):
     """The encoder's output as it is; the prior is uniform on [0, 1) (method, section 4)."""
 
-    def __init__(self, num_latents: int, *, rngs: nnx.Rngs):
-        del rngs
+    def __init__(self, num_latents: int):
         self.num_latents = self.num_encoder_out = self.num_decoder_in = num_latents
 
     def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
@@ -33,8 +31,7 @@ class GaussianLatents(Latents):
     Kingma and Welling, *Auto-encoding variational Bayes*, 2014 (arXiv 1312.6114).
     """
 
-    def __init__(self, num_latents: int, *, rngs: nnx.Rngs):
-        del rngs
+    def __init__(self, num_latents: int):
         self.num_latents = self.num_decoder_in = num_latents
         self.num_encoder_out = 2 * num_latents
 

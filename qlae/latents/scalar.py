@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+import numpy as np
 
 from qlae.latents.base import Codebook, Codes, Latents
 
@@ -24,13 +24,11 @@ class ScalarLatents(Latents):
         num_values: int = 10,
         shared: bool = False,
         learnable: bool = True,
-        rngs: nnx.Rngs,
     ):
-        del rngs
         self.num_latents = self.num_encoder_out = self.num_decoder_in = num_latents
         self.num_values = num_values
         self.learnable = learnable
-        values_V = jnp.linspace(-0.5, 0.5, num_values)
+        values_V = jnp.asarray(np.linspace(-0.5, 0.5, num_values))
         self.codebook = Codebook(values_V if shared else jnp.tile(values_V, (num_latents, 1)))
 
     @property

@@ -4,9 +4,9 @@ import math
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from qlae.latents.base import Codebook, Codes, Latents
+from qlae.nn.init import declare_uniform
 
 
 class VectorLatents(Latents):
@@ -26,16 +26,12 @@ class VectorLatents(Latents):
         *,
         num_values: int = 512,
         embedding_size: int = 64,
-        rngs: nnx.Rngs,
     ):
         self.num_latents = num_latents
         self.num_values = num_values
         self.num_encoder_out = self.num_decoder_in = num_latents * embedding_size
         bound = math.sqrt(3 / embedding_size)
-        shape = (num_values, embedding_size)
-        self.codebook = Codebook(
-            jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
-        )
+        self.codebook = declare_uniform((num_values, embedding_size), bound, Codebook)
 
     def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
         """Quantizes (B, Z * E), latent-major; indices are (B, Z), all else (B, Z * E)."""

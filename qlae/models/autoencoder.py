@@ -18,9 +18,8 @@ class Autoencoder(Model):
         decoder: nnx.Module,
         *,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
-        del dtype, rngs  # it has no parameters of its own
+        del dtype  # it has no parameters of its own
         self.encoder = encoder
         self.latents = latents
         self.decoder = decoder

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 
 from qlae.latents.base import Codes, Latents
 from qlae.models.base import Model
-from qlae.nn.blocks import make_linear
+from qlae.nn.blocks import Linear
 from qlae.nn.encoders import Encoder, widen
 
 
@@ -23,10 +23,9 @@ class InfoGAN(Model):
         generator: nnx.Module,
         *,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
         self.encoder = encoder
-        self.critic = make_linear(encoder.mlp.num_out, 1, dtype=dtype, rngs=rngs)
+        self.critic = Linear(encoder.mlp.num_out, 1, dtype=dtype)
         self.latents = latents
         self.generator = generator
 

@@ -13,37 +13,25 @@ from jax.typing import DTypeLike
 
 from qlae.common.errors import UserError
 from qlae.nn.convolution import Conv, ConvTranspose
-from qlae.nn.init import make_bias_init, uniform_fan_in
+from qlae.nn.init import declare_uniform
+from qlae.nn.norm import InstanceNorm, LayerNorm
 
-NORM_EPSILON = 1e-6
 LEAK = 0.2
 
 
-def make_linear(num_in: int, num_out: int, *, dtype: DTypeLike, rngs: nnx.Rngs) -> nnx.Linear:
-    """Returns a linear layer, weight and bias uniform on +-1/sqrt(num_in)."""
-    return nnx.Linear(
-        num_in,
-        num_out,
-        kernel_init=uniform_fan_in,
-        bias_init=make_bias_init(num_in),
-        dtype=dtype,
-        rngs=rngs,
-    )
+class Linear(nnx.Module):
+    """A linear layer: (..., num_in) to (..., num_out); both start uniform on +-1/sqrt(num_in)."""
 
+    def __init__(self, num_in: int, num_out: int, *, dtype: DTypeLike):
+        bound = 1 / math.sqrt(num_in)
+        self.kernel = declare_uniform((num_in, num_out), bound)
+        self.bias = declare_uniform((num_out,), bound)
+        self.dtype = dtype
 
-def make_instance_norm(
-    num_features: int, *, affine: bool, dtype: DTypeLike, rngs: nnx.Rngs
-) -> nnx.InstanceNorm:
-    """Returns an instance norm over H and W; two-pass variance, which the fast one loses to."""
-    return nnx.InstanceNorm(
-        num_features,
-        epsilon=NORM_EPSILON,
-        use_bias=affine,
-        use_scale=affine,
-        use_fast_variance=False,
-        dtype=dtype,
-        rngs=rngs,
-    )
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Returns the features, in the module's compute dtype."""
+        x, kernel, bias = (a.astype(self.dtype) for a in (x, self.kernel[...], self.bias[...]))
+        return x @ kernel + bias
 
 
 def shrink(image_shape: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, int]:
@@ -65,11 +53,9 @@ def shrink(image_shape: tuple[int, int, int], strides: tuple[int, ...]) -> tuple
 class MLP(nnx.Module):
     """Linear layers, each followed by ReLU: (B, num_in) to (B, widths[-1])."""
 
-    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike, rngs: nnx.Rngs):
+    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike):
         sizes = (num_in, *widths)
-        self.layers = nnx.List(
-            make_linear(a, b, dtype=dtype, rngs=rngs) for a, b in itertools.pairwise(sizes)
-        )
+        self.layers = nnx.List(Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
         self.num_out = sizes[-1]
 
     def __call__(self, x_BxD: jax.Array) -> jax.Array:
@@ -82,15 +68,10 @@ class MLP(nnx.Module):
 class NormalizedMLP(nnx.Module):
     """Linear layers, each followed by layer norm and ReLU: (B, num_in) to (B, widths[-1])."""
 
-    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike, rngs: nnx.Rngs):
+    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike):
         sizes = (num_in, *widths)
-        self.layers = nnx.List(
-            make_linear(a, b, dtype=dtype, rngs=rngs) for a, b in itertools.pairwise(sizes)
-        )
-        self.norms = nnx.List(
-            nnx.LayerNorm(b, epsilon=NORM_EPSILON, use_fast_variance=False, dtype=dtype, rngs=rngs)
-            for b in widths
-        )
+        self.layers = nnx.List(Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
+        self.norms = nnx.List(LayerNorm(b, dtype=dtype) for b in widths)
         self.num_out = sizes[-1]
 
     def __call__(self, x_BxD: jax.Array) -> jax.Array:
@@ -113,11 +94,10 @@ class ConvBlock(nnx.Module):
         *,
         upsample: bool = False,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
         make = ConvTranspose if upsample else Conv
-        self.conv = make(num_in, num_out, kernel_size, stride, padding, dtype=dtype, rngs=rngs)
-        self.norm = make_instance_norm(num_out, affine=True, dtype=dtype, rngs=rngs)
+        self.conv = make(num_in, num_out, kernel_size, stride, padding, dtype=dtype)
+        self.norm = InstanceNorm(num_out, dtype=dtype)
 
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns (B, H', W', num_out)."""
@@ -140,13 +120,10 @@ class StyleBlock(nnx.Module):
         *,
         num_style: int,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
-        self.conv = ConvTranspose(
-            num_in, num_out, kernel_size, stride, padding, dtype=dtype, rngs=rngs
-        )
-        self.norm = make_instance_norm(num_out, affine=False, dtype=dtype, rngs=rngs)
-        self.modulation = make_linear(num_style, 2 * num_out, dtype=dtype, rngs=rngs)
+        self.conv = ConvTranspose(num_in, num_out, kernel_size, stride, padding, dtype=dtype)
+        self.norm = InstanceNorm(num_out, affine=False, dtype=dtype)
+        self.modulation = Linear(num_style, 2 * num_out, dtype=dtype)
 
     def __call__(self, x_BxHxWxC: jax.Array, style_BxD: jax.Array) -> jax.Array:
         """Returns (B, H * stride, W * stride, num_out)."""

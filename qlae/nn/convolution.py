@@ -7,12 +7,13 @@ differentiation, at every order, and no kernel's gradient is ever one of a dilat
 """
 
 import functools
+import math
 
 import jax
 from flax import nnx
 from jax import lax
 
-from qlae.nn.init import uniform_fan_in
+from qlae.nn.init import declare_uniform
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -110,7 +111,10 @@ transposed_conv.defvjp(_transposed_forward, _transposed_backward)
 
 
 class Conv(nnx.Module):
-    """A convolution without bias: (B, H, W, I) to (B, H / stride, W / stride, O)."""
+    """A convolution without bias: (B, H, W, I) to (B, H / stride, W / stride, O).
+
+    Its kernel starts uniform on +-1/sqrt(fan_in), where fan_in is kernel_size^2 * I.
+    """
 
     def __init__(
         self,
@@ -121,10 +125,9 @@ class Conv(nnx.Module):
         padding: int,
         *,
         dtype: jax.typing.DTypeLike,
-        rngs: nnx.Rngs,
     ):
-        shape = (kernel_size, kernel_size, in_features, out_features)
-        self.kernel = nnx.Param(uniform_fan_in(rngs.params(), shape))
+        bound = 1 / (kernel_size * math.sqrt(in_features))
+        self.kernel = declare_uniform((kernel_size, kernel_size, in_features, out_features), bound)
         self.stride, self.padding, self.dtype = stride, padding, dtype
 
     def __call__(self, x_BxHxWxI: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, StyleBlock, make_linear, shrink
+from qlae.nn.blocks import MLP, ConvBlock, Linear, NormalizedMLP, StyleBlock, shrink
 from qlae.nn.convolution import Conv
 
 
@@ -26,18 +26,17 @@ class StyleDecoder(nnx.Module):
         dense: tuple[int, ...],
         padding: int = 1,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
         map_shape = (*shrink(image_shape, strides), widths[0])
-        self.mlp = MLP(num_in, dense, dtype=dtype, rngs=rngs)
+        self.mlp = MLP(num_in, dense, dtype=dtype)
         self.input_map = nnx.Param(jnp.full(map_shape, 0.1))
         self.blocks = nnx.List(
-            StyleBlock(a, b, k, s, padding, num_style=self.mlp.num_out, dtype=dtype, rngs=rngs)
+            StyleBlock(a, b, k, s, padding, num_style=self.mlp.num_out, dtype=dtype)
             for a, b, k, s in zip(
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
             )
         )
-        self.conv = Conv(widths[-1], image_shape[-1], 3, 1, 1, dtype=dtype, rngs=rngs)
+        self.conv = Conv(widths[-1], image_shape[-1], 3, 1, 1, dtype=dtype)
 
     def style(self, z_BxZ: jax.Array) -> jax.Array:
         """Returns the non-negative style (B, dense[-1]) that conditions every block."""
@@ -67,17 +66,16 @@ class ConvDecoder(nnx.Module):
         dense: tuple[int, ...],
         padding: int = 1,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
         self.map_shape = (*shrink(image_shape, strides), widths[0])
-        self.mlp = MLP(num_in, (*dense, math.prod(self.map_shape)), dtype=dtype, rngs=rngs)
+        self.mlp = MLP(num_in, (*dense, math.prod(self.map_shape)), dtype=dtype)
         self.blocks = nnx.List(
-            ConvBlock(a, b, k, s, padding, upsample=True, dtype=dtype, rngs=rngs)
+            ConvBlock(a, b, k, s, padding, upsample=True, dtype=dtype)
             for a, b, k, s in zip(
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
             )
         )
-        self.conv = Conv(widths[-1], image_shape[-1], 1, 1, 0, dtype=dtype, rngs=rngs)
+        self.conv = Conv(widths[-1], image_shape[-1], 1, 1, 0, dtype=dtype)
 
     def __call__(self, z_BxZ: jax.Array) -> jax.Array:
         """Returns image logits (B, H, W, C)."""
@@ -97,11 +95,10 @@ class DenseDecoder(nnx.Module):
         *,
         dense: tuple[int, ...],
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
         self.image_shape = image_shape
-        self.mlp = NormalizedMLP(num_in, dense, dtype=dtype, rngs=rngs)
-        self.head = make_linear(self.mlp.num_out, math.prod(image_shape), dtype=dtype, rngs=rngs)
+        self.mlp = NormalizedMLP(num_in, dense, dtype=dtype)
+        self.head = Linear(self.mlp.num_out, math.prod(image_shape), dtype=dtype)
 
     def __call__(self, z_BxZ: jax.Array) -> jax.Array:
         """Returns image logits (B, H, W, C)."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import MLP, ConvBlock, NormalizedMLP, make_linear, shrink
+from qlae.nn.blocks import MLP, ConvBlock, Linear, NormalizedMLP, shrink
 
 
 def widen(x: jax.Array) -> jax.Array:
@@ -20,7 +20,7 @@ class Encoder(nnx.Module):
     """The interface: features of an image, and a linear head on them."""
 
     mlp: MLP | NormalizedMLP
-    head: nnx.Linear
+    head: Linear
 
     def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns non-negative features (B, dense[-1])."""
@@ -49,16 +49,15 @@ class ConvEncoder(Encoder):
         dense: tuple[int, ...],
         padding: int = 1,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
         inputs = (image_shape[-1], *widths[:-1])
         self.blocks = nnx.List(
-            ConvBlock(a, b, k, s, padding, dtype=dtype, rngs=rngs)
+            ConvBlock(a, b, k, s, padding, dtype=dtype)
             for a, b, k, s in zip(inputs, widths, kernel_sizes, strides, strict=True)
         )
         num_flat = math.prod(shrink(image_shape, strides)) * widths[-1]
-        self.mlp = MLP(num_flat, dense, dtype=dtype, rngs=rngs)
-        self.head = make_linear(self.mlp.num_out, num_out, dtype=dtype, rngs=rngs)
+        self.mlp = MLP(num_flat, dense, dtype=dtype)
+        self.head = Linear(self.mlp.num_out, num_out, dtype=dtype)
 
     def feature_map(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns the last convolution block's output (B, h, w, widths[-1])."""
@@ -82,10 +81,9 @@ class DenseEncoder(Encoder):
         *,
         dense: tuple[int, ...],
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
     ):
-        self.mlp = NormalizedMLP(math.prod(image_shape), dense, dtype=dtype, rngs=rngs)
-        self.head = make_linear(self.mlp.num_out, num_out, dtype=dtype, rngs=rngs)
+        self.mlp = NormalizedMLP(math.prod(image_shape), dense, dtype=dtype)
+        self.head = Linear(self.mlp.num_out, num_out, dtype=dtype)
 
     def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns non-negative features (B, dense[-1])."""

@@ -1,21 +1,36 @@
-"""How weights start: uniform on +-1/sqrt(fan_in), kernels and linear biases alike."""
+"""How parameters start: layers state the constants and the bounds, one draw fills a whole model."""
 
-import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.nn import initializers
-
-# Variance 1 / (3 fan_in) is that of the uniform distribution on +-1/sqrt(fan_in).
-uniform_fan_in = initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+import numpy as np
+from flax import nnx
 
 
-def make_bias_init(fan_in: int) -> initializers.Initializer:
-    """Returns an initializer uniform on +-1/sqrt(fan_in), for the bias of a linear layer."""
-    bound = 1 / math.sqrt(fan_in)
+def declare_uniform(
+    shape: Sequence[int], bound: float, kind: type[nnx.Param] = nnx.Param
+) -> nnx.Param:
+    """Returns a parameter that is to be uniform on +-bound: zeros until `draw_params`."""
+    return kind(jnp.zeros(shape), bound=bound)
 
-    def init(key, shape, dtype=jnp.float32, out_sharding=None):
-        del out_sharding
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-    return init
+def draw_params(model: nnx.Module, key: jax.Array) -> None:
+    """Draws in place every parameter that `declare_uniform` made.
+
+    All of them are slices of one draw, in the order of their paths: a random draw is a program of
+    its own to XLA, and compiling one for each layer takes longer than compiling the train step.
+
+    Args:
+        model: as its constructor left it.
+        key: () typed random key.
+    """
+    params = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    declared = [(path, param) for path, param in params if "bound" in param.get_metadata()]
+    ends = np.cumsum([param.size for _, param in declared])
+    numbers = jax.random.uniform(key, (ends[-1],), minval=-1, maxval=1)
+    drawn = [
+        (path, param.replace(param.bound * piece.reshape(param.shape)))
+        for (path, param), piece in zip(declared, jnp.split(numbers, ends[:-1]), strict=True)
+    ]
+    nnx.update(model, nnx.from_flat_state(drawn))

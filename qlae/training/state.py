@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from qlae.nn.init import draw_params
 from qlae.objectives.player import Player
 
 Params = dict[str, Any]
@@ -51,14 +52,16 @@ def pure_params(model: nnx.Module) -> Params:
 
 
 def init_state(
-    make_model: Callable[[nnx.Rngs], nnx.Module],
+    make_model: Callable[[], nnx.Module],
     players: Sequence[Player],
     init_opt_state: Callable[[Player, Params], Any],
     seed: int | jax.Array,
 ) -> TrainState:
     """Returns the state before the first step, a pure function of the seed."""
     key_model, key_draws = jax.random.split(jax.random.key(seed))
-    params = pure_params(make_model(nnx.Rngs(key_model)))
+    model = make_model()
+    draw_params(model, key_model)
+    params = pure_params(model)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

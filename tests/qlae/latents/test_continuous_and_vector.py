@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from qlae.latents.continuous import GaussianLatents, PointLatents
 from qlae.latents.vector import VectorLatents
@@ -12,7 +11,7 @@ KEY = jax.random.key(0)
 
 
 def test_point_latents_are_the_encoders_output():
-    latents = PointLatents(4, rngs=nnx.Rngs(0))
+    latents = PointLatents(4)
     z = jax.random.normal(KEY, (7, 4))
     assert latents(z).z_hat is z
     assert latents(z).latents is z
@@ -23,7 +22,7 @@ def test_point_latents_are_the_encoders_output():
 
 
 def test_gaussian_latents_sample_in_training_and_take_the_mean_at_inference():
-    latents = GaussianLatents(4, rngs=nnx.Rngs(0))
+    latents = GaussianLatents(4)
     pre_z = jax.random.normal(KEY, (7, 8))
     noise = latents.draw_noise(jax.random.key(1), 7)
     sampled, inferred = latents(pre_z, noise), latents(pre_z)
@@ -35,7 +34,7 @@ def test_gaussian_latents_sample_in_training_and_take_the_mean_at_inference():
 
 
 def test_vector_latents_take_the_nearest_embedding():
-    latents = VectorLatents(3, num_values=6, embedding_size=4, rngs=nnx.Rngs(0))
+    latents = VectorLatents(3, num_values=6, embedding_size=4)
     z = jax.random.normal(KEY, (9, 12))
     codes = latents(z)
     codebook = np.asarray(latents.codebook[...])

@@ -10,7 +10,7 @@ from qlae.latents.scalar import ScalarLatents
 
 
 def make(**options):
-    return ScalarLatents(3, num_values=5, rngs=nnx.Rngs(0), **options)
+    return ScalarLatents(3, num_values=5, **options)
 
 
 def test_codebooks_start_evenly_spaced():
