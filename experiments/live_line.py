@@ -23,7 +23,7 @@ class LiveLine:
         runs: the runs that are trained, whose progress is noted; scores are the first one's.
         num_steps: at which they end.
         step: at which this start begins.
-        stream: where the line goes.
+        stream: where the line goes; None takes stderr.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class LiveLine:
         runs: Sequence[RunDirectory],
         num_steps: int,
         step: int,
-        stream: TextIO = sys.stderr,
+        stream: TextIO | None = None,
     ):
-        self._runs, self._num_steps, self._stream = runs, num_steps, stream
+        self._runs, self._num_steps, self._stream = runs, num_steps, stream or sys.stderr
         self._first_step, self._first_time = step, time.monotonic()
         # Until this process has a rate of its own, the time left comes from the one before it.
         self._rate = runs[0].load_progress().get("steps_per_second")
         self._scores = ""
         self._progress: dict = {}
-        self._live = stream.isatty()
+        self._live = self._stream.isatty()
         self._plain = Pace(_SECONDS_BETWEEN_PLAIN_LINES)
         remote = is_remote(runs[0].path)
         self._noting = Pace(SECONDS_BETWEEN_REMOTE_WRITES if remote else _SECONDS_BETWEEN_WRITES)

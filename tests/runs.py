@@ -1,13 +1,20 @@
-"""Starting the project's own entry points as a user would, in processes of their own."""
+"""Running the project's own entry points as a user would: here, or in processes of their own."""
 
+import contextlib
+import importlib
+import io
 import os
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest import mock
 
+import jax
 from tensorboardX.proto import event_pb2
+
+from qlae.common.command_line import run_command
 
 ROOT = Path(__file__).parents[1]
 TINY = "tests/configs/tiny.py"
@@ -45,15 +52,47 @@ def finish(process: subprocess.Popen, timeout: float = 240) -> tuple[int, str, s
     return process.returncode, output, errors
 
 
-def run(module: str, *arguments: str, **options) -> tuple[int, str, str]:
-    """Runs a module to its end."""
+def run_process(module: str, *arguments: str, **options) -> tuple[int, str, str]:
+    """Runs a module to its end in a process of its own, with the options of `start`."""
     return finish(start(module, *arguments, **options))
 
 
+def run(module: str, *arguments: str, devices: int = 1) -> tuple[int, str, str]:
+    """Runs a module's `main` here, which is quicker; returns exit code, output and errors."""
+    main = importlib.import_module(module).main
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        see_devices(devices),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        code = run_command(main, arguments)
+    return int(code), output.getvalue(), errors.getvalue()
+
+
+@contextlib.contextmanager
+def see_devices(count: int) -> Iterator[None]:
+    """Lets JAX show so many of the simulated devices alone."""
+    devices = jax.devices()[:count]
+    with (
+        mock.patch("jax.devices", lambda: devices),
+        mock.patch("jax.local_devices", lambda: devices),
+        mock.patch("jax.device_count", lambda: count),
+    ):
+        yield
+
+
 def train(workdir: Path, *overrides: str, config: str = TINY, **options) -> tuple[int, str, str]:
-    """Trains the tiny config."""
+    """Trains the tiny config here."""
     return run(
         "experiments.train", f"--config={config}", f"--workdir={workdir}", *overrides, **options
+    )
+
+
+def train_process(workdir: Path, *overrides: str, **options) -> tuple[int, str, str]:
+    """Trains the tiny config in a process of its own, with the options of `start`."""
+    return run_process(
+        "experiments.train", f"--config={TINY}", f"--workdir={workdir}", *overrides, **options
     )
 
 

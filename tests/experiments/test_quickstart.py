@@ -7,7 +7,7 @@ from tests import runs
 
 
 def quickstart(workdir, *overrides):
-    return runs.run(
+    return runs.run_process(
         "experiments.quickstart", f"--workdir={workdir}", f"--config={runs.TINY}", *overrides
     )
 

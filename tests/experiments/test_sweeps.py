@@ -22,7 +22,7 @@ def test_dry_run_lists_every_cell_of_the_papers_table():
 def test_a_sweep_skips_what_is_finished_and_scores_every_run(tmp_path):
     arguments = (f"--root={tmp_path}", CONFIG, "--arms=ae,info_wgan_gp", "--seeds=0")
     overrides = ("--overrides", "num_steps=20;checkpoint_every=20")
-    code, output, errors = runs.run("experiments.sweeps", *arguments, *overrides)
+    code, output, errors = runs.run_process("experiments.sweeps", *arguments, *overrides)
     assert code == 0, errors
     workdirs = sorted(path.parent for path in tmp_path.rglob("config.json"))
     names = [str(path.relative_to(tmp_path)) for path in workdirs]
@@ -34,7 +34,7 @@ def test_a_sweep_skips_what_is_finished_and_scores_every_run(tmp_path):
     # A GAN also shows samples from its prior.
     assert (workdirs[1] / "eval/heldout/step_000000020/samples.png").exists()
     assert output.count(": new") == 2
-    code, output, _ = runs.run("experiments.sweeps", *arguments, *overrides)
+    code, output, _ = runs.run_process("experiments.sweeps", *arguments, *overrides)
     assert code == 0
     assert output.count(": complete") == 2
 
@@ -42,7 +42,7 @@ def test_a_sweep_skips_what_is_finished_and_scores_every_run(tmp_path):
 def test_a_launcher_is_given_what_the_trainer_would_be(tmp_path):
     launcher = tmp_path / "launcher.py"
     launcher.write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
-    code, output, _ = runs.run(
+    code, output, _ = runs.run_process(
         "experiments.sweeps", f"--root={tmp_path}/runs", "--arms=qlae", "--datasets=shapes3d",
         "--seeds=0",
         f"--launcher=python3 {launcher} --topology=v5e:4x4",
@@ -59,7 +59,7 @@ def test_a_launcher_is_given_what_the_trainer_would_be(tmp_path):
 
 
 def test_a_failed_run_does_not_stop_the_sweep_but_is_reported(tmp_path):
-    code, _, errors = runs.run(
+    code, _, errors = runs.run_process(
         "experiments.sweeps", f"--root={tmp_path}", CONFIG, "--arms=ae", "--seeds=0", "--overrides",
         "num_steps=20;optimizer.learning_rate=1e30", "num_steps=10",
     )  # fmt: skip

@@ -121,7 +121,7 @@ def test_asked_twice_it_stops_at_once_without_a_traceback(tmp_path):
 
 
 def test_help_shows_what_it_does_and_its_flags():
-    code, output, _ = runs.run("experiments.train", "--help")
+    code, output, _ = runs.run_process("experiments.train", "--help")
     assert code == 0
     for flag in ("--config", "--workdir", "--list", "--coordinator_address"):
         assert flag in output
@@ -175,7 +175,7 @@ def test_a_truncated_checkpoint_is_named_and_nothing_is_overwritten(finished, tm
 def test_a_full_disk_is_one_line_and_the_run_resumes(finished, tmp_path):
     workdir = tmp_path / "run"
     no_large_files = ("sh", "-c", 'ulimit -f 16; exec "$@"', "sh")
-    code, _, errors = runs.train(workdir, *LONG, prefix=no_large_files)
+    code, _, errors = runs.train_process(workdir, *LONG, prefix=no_large_files)
     assert code == 75
     assert "cannot save a checkpoint" in errors
     assert_one_line(errors)

@@ -2,7 +2,6 @@
 
 import jax
 import pytest
-from experiments.cli import load_config
 from flax import nnx
 from ml_collections import ConfigDict
 
