@@ -1,0 +1,82 @@
+"""Orbax checkpoints on `gs://`: bytes by tensorstore, the rest by etils."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qlae.common.errors import UserError
+from qlae.training.checkpoint import Checkpoints, list_steps, load_params
+from qlae.training.state import TrainState
+from tests.store.faults import Faults
+
+RUN = "gs://bucket/run"
+
+
+def make_state(step: int) -> TrainState:
+    params = {"encoder": {"kernel": jnp.arange(6.0).reshape(2, 3) + step}, "bias": jnp.ones(4)}
+    return TrainState(
+        step=jnp.int32(step),
+        params=params,
+        opt_state=jax.tree.map(jnp.zeros_like, params),
+        rng=jax.random.key_data(jax.random.key(step)),
+    )
+
+
+def save(*steps: int) -> None:
+    checkpoints = Checkpoints(RUN)
+    for step in steps:
+        checkpoints.save(step, make_state(step), {"data": step})
+    checkpoints.close()
+
+
+def assert_same(first, second) -> None:
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def abstract_params():
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), make_state(0).params
+    )
+
+
+def test_the_newest_checkpoint_is_restored_exactly(store):
+    assert list_steps(RUN) == []
+    save(10, 20)
+    assert list_steps(RUN) == [10, 20]
+    state, position = Checkpoints(RUN).restore_newest(make_state(0))
+    assert_same(state, make_state(20))
+    assert position == {"data": 20}
+    assert_same(load_params(RUN, 10, abstract_params()), make_state(10).params)
+
+
+def test_a_save_without_its_marker_is_no_checkpoint_and_is_made_again(store):
+    save(10, 20)
+    store.objects.delete("bucket", "run/checkpoints/20/commit_success.txt")
+    store.objects.delete("bucket", "run/checkpoints/20/params/_METADATA")
+    assert list_steps(RUN) == [10]
+    save(20)
+    assert list_steps(RUN) == [10, 20]
+    assert_same(load_params(RUN, 20, abstract_params()), make_state(20).params)
+
+
+def test_a_damaged_object_is_one_line(store):
+    save(10)
+    objects = store.objects.in_bucket("bucket")
+    for name in [name for name in objects if "/10/params/d/" in name]:
+        store.objects.put("bucket", name, objects[name].data[:50])
+    with pytest.raises(UserError, match="checkpoints/10 cannot be read"):
+        load_params(RUN, 10, abstract_params())
+
+
+def test_a_failing_store_loses_no_checkpoint(store):
+    # Named by hash, the other objects' fate would differ from run to run.
+    named = r"write .*(manifest\.ocdbt|_METADATA|commit_success\.txt)$"
+    store.set_faults(Faults(failing=0.1, matching=named, seed=1))
+    save(10, 20)
+    store.set_faults(Faults())
+    assert any(operation.status == 503 for operation in store.list_operations())
+    assert list_steps(RUN) == [10, 20]
+    for step in (10, 20):
+        assert_same(load_params(RUN, step, abstract_params()), make_state(step).params)
