@@ -9,7 +9,7 @@ import shlex
 
 SOURCE_ARCHIVE = "qlae.tar.gz"
 DIRECTORY = "qlae"
-PYTHON = "python3.11"  # the oldest that the lock is for
+PYTHON = "python3.11"  # The lock is resolved for CPython 3.11.
 _WAIT_FOR_RUN_SECONDS = 3600
 EXIT_MARK = "[launch] exit status"
 
@@ -24,7 +24,7 @@ sudo apt-get -qq -o DPkg::Lock::Timeout=600 install -y {PYTHON} {PYTHON}-venv
 fi
 {PYTHON} -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
---no-deps --require-hashes -r requirements/tpu.lock"""
+--require-hashes -r requirements.lock"""
 
 
 @dataclasses.dataclass(frozen=True)

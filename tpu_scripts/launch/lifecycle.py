@@ -109,7 +109,7 @@ class Lifecycle:
         self._wait_until_active()
         self._wait_for_workers(self.plan.probe, "never came up")
         self._must(self.plan.copy, "copy the source")
-        self._must(self.plan.install, "install from requirements/tpu.lock")
+        self._must(self.plan.install, "install from requirements.lock")
         self._installed = True
 
     def _create(self) -> None:

@@ -21,7 +21,7 @@ from tpu_scripts.topologies import Topology
 _EXIT_MARK = "EXIT_CODE="
 _JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 _TIMED_OUT, _FAILED = 124, 125
-_INSTALL = "pip install --quiet --no-deps --require-hashes -r requirements/tpu.lock"
+_INSTALL = "pip install --quiet --require-hashes -r requirements.lock"
 
 
 @dataclasses.dataclass(frozen=True)

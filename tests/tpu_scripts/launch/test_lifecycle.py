@@ -184,9 +184,7 @@ def test_install_failure_tells_why(cloud, run):
     cloud.play(install="hashes do not match")
     status, _, err = run()
     assert status == 1
-    assert (
-        "could not install from requirements/tpu.lock: ERROR: (gcloud) hashes do not match" in err
-    )
+    assert "could not install from requirements.lock: ERROR: (gcloud) hashes do not match" in err
     assert cloud.machines == []
 
 

@@ -23,8 +23,7 @@ def test_success_follows_the_workload(cloud, run):
     assert {"--tpu-type=v5litepod-16", "--num-slices=2", "--max-restarts=3"} <= set(create)
     assert "--base-docker-image=python:3.11" in create
     assert create[-1] == (
-        "--command=pip install --quiet --no-deps --require-hashes -r requirements/tpu.lock "
-        "&& exec env "
+        "--command=pip install --quiet --require-hashes -r requirements.lock && exec env "
         "JAX_PLATFORMS=tpu,cpu python -m experiments.train "
         "--config=experiments/configs/tiny.py:shapes3d_rendered --workdir=gs://bucket/runs/run "
         "--config.seed=3"

@@ -43,6 +43,6 @@ match sys.argv[1:]:
     case ["-m", "venv", directory]:
         make_environment(directory)
     case ["-m", "pip", *_]:
-        assert pathlib.Path("requirements/tpu.lock").exists()
+        assert pathlib.Path("requirements.lock").exists()
     case ["-m", module, *_]:
         play(module)

@@ -39,4 +39,4 @@ if "create" in arguments:
     fail(scenario.get("xpk_create"))
     for argument in arguments:
         if argument.startswith("--script-dir="):
-            assert (pathlib.Path(argument.partition("=")[2]) / "requirements/tpu.lock").exists()
+            assert (pathlib.Path(argument.partition("=")[2]) / "requirements.lock").exists()
