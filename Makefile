@@ -10,10 +10,11 @@ PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-lo
 .PHONY: run test check lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
-	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) && \
+	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
 	$(MAKE) --no-print-directory $(VENV)/.$$lock && \
+	case $$lock in cpu) platforms=cpu;; *) platforms=$${lock%%1?},cpu;; esac && \
 	echo "accelerator: $$lock" && \
-	JAX_PLATFORMS=$${JAX_PLATFORMS:-$${lock%%1?},cpu} \
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-$$platforms} \
 	  $(BIN)/python -m experiments.quickstart --workdir="$(WORKDIR)"
 
 test: lint  ## Every test, after lint and types.
