@@ -28,6 +28,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+wheel: $(VENV)/.dev  ## dist/: the wheels qlae (that folder alone) and infomec (eval/metrics alone).
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist . ./eval/metrics
+	@rm -rf build *.egg-info eval/metrics/build eval/metrics/*.egg-info
+
 # The marker is written last, so an interrupted installation is begun again. A lock is complete;
 # without --no-deps, pip would look for what is left out of it on purpose (see pyproject.toml).
 $(VENV)/.%: requirements/%.lock requirements/cpu.lock | $(BIN)/python
