@@ -48,7 +48,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             module = node.module
             if node.level:
-                assert node.level == 1 and path.parent == METRICS, f"{path}: relative import"
+                assert (node.level, path.parent) == (1, METRICS), f"{path}: relative import"
                 module = ".".join(filter(None, ("eval.metrics", node.module)))
             names |= {f"{module}.{alias.name}" for alias in node.names} | {module}
     return names
