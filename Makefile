@@ -1,35 +1,55 @@
-# The two commands of the README, and the steps they are made of.
+# The README's commands, and the steps they are made of.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
-# The lock's jax computes on CPU; unasked, the TPU library in it would look for a TPU aloud.
-export JAX_PLATFORMS ?= cpu
+# Modules are compiled when they are first imported, even where the caller's shell forbids it.
+export PYTHONDONTWRITEBYTECODE :=
+PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test lint lock clean
+.PHONY: run test check lint wheel lock clean
 
-run: $(VENV)/.ready  ## Train the quickstart QLAE with an evaluation worker beside it.
-	@$(BIN)/python -m experiments.quickstart --workdir=$(WORKDIR)
+run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
+	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
+	$(MAKE) --no-print-directory $(VENV)/.$$lock && \
+	case $$lock in cpu) platforms=cpu;; *) platforms=$${lock%%1?},cpu;; esac && \
+	echo "accelerator: $$lock" && \
+	JAX_PLATFORMS=$${JAX_PLATFORMS:-$$platforms} \
+	  $(BIN)/python -m experiments.quickstart --workdir="$(WORKDIR)"
 
-test: $(VENV)/.ready lint  ## Every test, after lint and types.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: lint  ## Every test, after lint and types.
+	$(PYTEST)
 
-lint: $(VENV)/.ready
+check: lint  ## Lint, types, and the tests that start no process.
+	$(PYTEST) -m "not process"
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The marker is written last, so an interrupted installation is begun again.
-$(VENV)/.ready: requirements.lock
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: CPython 3.11 or newer is needed, found {v[0]}.{v[1]}; try make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+wheel: $(VENV)/.dev  ## dist/: the wheels qlae (that folder alone) and infomec (eval/metrics alone).
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist . ./eval/metrics
+	@rm -rf build *.egg-info eval/metrics/build eval/metrics/*.egg-info
+
+# The marker is written last, so an interrupted installation is begun again. A lock is complete;
+# without --no-deps, pip would look for what is left out of it on purpose (see pyproject.toml).
+$(VENV)/.%: requirements/%.lock requirements/cpu.lock | $(BIN)/python
+	@for other in $(filter-out $@,$(if $(findstring cuda,$@),$(wildcard $(VENV)/.cuda*))); do \
+	  echo "error: $(VENV) holds $${other##*.}, and JAX takes one CUDA alone: make clean" >&2; exit 2; done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	  --no-deps --require-hashes -r $<
 	@touch $@
 
-lock:  ## Lock pyproject.toml's dependencies again, with hashes and without host names.
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	  --extra dev --extra tpu -o requirements.lock pyproject.toml
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: CPython 3.11 or newer is needed, found {v[0]}.{v[1]}; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+lock: $(BIN)/uv  ## Lock pyproject.toml's dependencies again, for every platform and Python.
+	requirements/lock.sh $<
+
+$(BIN)/uv: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
