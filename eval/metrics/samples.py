@@ -19,6 +19,8 @@ class Samples:
       num_classes: number of distinct values of each source.
       num_codes: number of distinct values of each latent; empty for continuous latents.
       discrete: whether the latents are codes.
+      values_NxZ: the latents as they were given, float64; of codes their own values.
+      given_as_integers: whether their dtype was one of integers.
     """
 
     sources_NxS: np.ndarray
@@ -26,6 +28,8 @@ class Samples:
     num_classes: tuple[int, ...]
     num_codes: tuple[int, ...]
     discrete: bool
+    values_NxZ: np.ndarray
+    given_as_integers: bool
 
     @property
     def num_samples(self) -> int:
@@ -67,12 +71,14 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
             "no source takes more than one value, so there is nothing to disentangle: pass "
             "samples in which at least one source varies"
         )
+    integers = latents_NxZ.dtype.kind in "iu"
+    values_NxZ = latents_NxZ.astype(np.float64)
     num_codes: tuple[int, ...] = ()
     if discrete:
         latents_NxZ, num_codes = _relabel(latents_NxZ)
     else:
-        latents_NxZ = latents_NxZ.astype(np.float64)
-    return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete)
+        latents_NxZ = values_NxZ
+    return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete, values_NxZ, integers)
 
 
 def drop_constant_sources(samples: Samples) -> Samples:
@@ -99,7 +105,42 @@ def make_binned(samples: Samples, num_bins: int = 20) -> Samples:
     scale_Z = np.divide(num_bins, extent_Z, out=np.zeros_like(extent_Z), where=extent_Z > 0)
     bins_NxZ = np.minimum((unit_NxZ - low_Z) * scale_Z, num_bins - 1).astype(np.int64)
     codes_NxZ, num_codes = _relabel(bins_NxZ)
-    return dataclasses.replace(samples, latents_NxZ=codes_NxZ, num_codes=num_codes, discrete=True)
+    return dataclasses.replace(
+        samples,
+        latents_NxZ=codes_NxZ,
+        num_codes=num_codes,
+        discrete=True,
+        values_NxZ=codes_NxZ.astype(np.float64),
+        given_as_integers=True,
+    )
+
+
+def make_doubled(samples: Samples, noise: float) -> Samples:
+    """Continuous samples given twice, latents standardised and with normal noise (always the same).
+
+    Modular2025 does so before it estimates anything, so that every sample has a neighbour of its
+    own class.
+    """
+    unit_NxZ = np.concatenate([standardise(samples.latents_NxZ)] * 2)
+    latents_NxZ = unit_NxZ + np.random.default_rng(0).normal(0, noise, unit_NxZ.shape)
+    return dataclasses.replace(
+        samples, sources_NxS=np.concatenate([samples.sources_NxS] * 2), latents_NxZ=latents_NxZ
+    )
+
+
+def make_coarse(samples: Samples, max_classes: int) -> Samples:
+    """The same samples with sources of more classes cut into that many bins of equal width."""
+    columns, nums = [], []
+    for labels_N, num in zip(samples.sources_NxS.T, samples.num_classes, strict=True):
+        if num > max_classes:
+            bins_N = labels_N * max_classes // (num - 1)
+            labels_N = np.minimum(bins_N, max_classes - 1)
+            num = max_classes
+        columns.append(labels_N)
+        nums.append(num)
+    return dataclasses.replace(
+        samples, sources_NxS=np.stack(columns, axis=1), num_classes=tuple(nums)
+    )
 
 
 def halve_rows(num_samples: int) -> tuple[np.ndarray, np.ndarray]:
