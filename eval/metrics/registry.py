@@ -13,9 +13,12 @@ from eval.metrics.dialects import DEFAULT_DIALECT, get_dialect
 from eval.metrics.errors import InputError
 from eval.metrics.factor_vae import compute_factor_vae
 from eval.metrics.infomec import compute_infomec
+from eval.metrics.mcc import compute_mcc
 from eval.metrics.mig import compute_mig
 from eval.metrics.modularity import compute_modularity
+from eval.metrics.r2 import compute_r2
 from eval.metrics.sap import compute_sap
+from eval.metrics.tmex import compute_tmex
 
 # Raised whenever a change moves a number: results of different versions are never averaged.
 METRIC_VERSION = "2"
@@ -86,6 +89,17 @@ METRICS: dict[str, Metric] = {
             "modularity",
             "modularity (Ridgeway and Mozer, 2018)",
             _drawing_nothing(compute_modularity),
+        ),
+        Metric(
+            "mcc",
+            "mean correlation coefficient, matched (Hyvarinen and Morioka, 2016)",
+            _drawing_nothing(compute_mcc),
+        ),
+        Metric("r2", "linear regression of sources on latents", _drawing_nothing(compute_r2)),
+        Metric(
+            "tmex",
+            "T-MEX: tests of conditional independence (identifiability-guard, 2026)",
+            _drawing_nothing(compute_tmex),
         ),
         Metric("factor_vae", "FactorVAE score (Kim and Mnih, 2018)", compute_factor_vae),
         Metric("beta_vae", "BetaVAE score (Higgins et al., 2017)", compute_beta_vae),

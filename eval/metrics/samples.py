@@ -55,11 +55,7 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
     """
     sources_NxS = _real_matrix(sources, "sources", "S")
     latents_NxZ = _real_matrix(latents, "latents", "Z")
-    if len(sources_NxS) != len(latents_NxZ):
-        raise InputError(
-            f"sources have {len(sources_NxS)} rows and latents {len(latents_NxZ)}: pass one row "
-            "per sample in both, in the same order"
-        )
+    _check_lengths(sources_NxS, latents_NxZ)
     if sources_NxS.dtype.kind == "f" and np.any(sources_NxS != np.round(sources_NxS)):
         raise InputError(
             "sources hold fractional values, expected integer class labels: pass the index of "
@@ -81,6 +77,22 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
     return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete, values_NxZ, integers)
 
 
+def make_pairs(sources: Any, latents: Any, *, per_source: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Checks (N, S) sources and (N, Z) latents that both enter as real numbers; float64.
+
+    Raises:
+      InputError: wrong number of dimensions, no rows or columns, lengths that differ, NaN or inf,
+        dtypes that are not real numbers, or fewer than `per_source` S + 1 rows.
+    """
+    sources_NxS = _real_matrix(sources, "sources", "S").astype(np.float64)
+    latents_NxZ = _real_matrix(latents, "latents", "Z").astype(np.float64)
+    _check_lengths(sources_NxS, latents_NxZ)
+    fewest = per_source * sources_NxS.shape[1] + 1
+    if len(sources_NxS) < fewest:
+        raise InputError(f"there are {len(sources_NxS)} samples: pass at least {fewest}")
+    return sources_NxS, latents_NxZ
+
+
 def drop_constant_sources(samples: Samples) -> Samples:
     """The same samples without the sources that never vary; at least one is left."""
     varying_S = samples.varying_sources
@@ -99,11 +111,7 @@ def make_binned(samples: Samples, num_bins: int = 20) -> Samples:
     """
     if samples.discrete:
         return samples
-    unit_NxZ = standardise(samples.latents_NxZ)
-    low_Z = unit_NxZ.min(axis=0)
-    extent_Z = unit_NxZ.max(axis=0) - low_Z
-    scale_Z = np.divide(num_bins, extent_Z, out=np.zeros_like(extent_Z), where=extent_Z > 0)
-    bins_NxZ = np.minimum((unit_NxZ - low_Z) * scale_Z, num_bins - 1).astype(np.int64)
+    bins_NxZ = cut_into_bins(samples.latents_NxZ, num_bins)
     codes_NxZ, num_codes = _relabel(bins_NxZ)
     return dataclasses.replace(
         samples,
@@ -113,6 +121,15 @@ def make_binned(samples: Samples, num_bins: int = 20) -> Samples:
         values_NxZ=codes_NxZ.astype(np.float64),
         given_as_integers=True,
     )
+
+
+def cut_into_bins(values_NxK: np.ndarray, num_bins: int = 20) -> np.ndarray:
+    """Columns as int64 bins of equal width, from 0; a column that never varies is all 0."""
+    unit_NxK = standardise(values_NxK)
+    low_K = unit_NxK.min(axis=0)
+    extent_K = unit_NxK.max(axis=0) - low_K
+    scale_K = np.divide(num_bins, extent_K, out=np.zeros_like(extent_K), where=extent_K > 0)
+    return np.minimum((unit_NxK - low_K) * scale_K, num_bins - 1).astype(np.int64)
 
 
 def make_doubled(samples: Samples, noise: float) -> Samples:
@@ -184,6 +201,14 @@ def _real_matrix(values: Any, name: str, columns: str) -> np.ndarray:
         bad = int((~np.isfinite(values)).any(axis=1).sum())
         raise InputError(f"{name} hold NaN or inf in {bad} of {len(values)} rows: drop those rows")
     return values
+
+
+def _check_lengths(sources_NxS: np.ndarray, latents_NxZ: np.ndarray) -> None:
+    if len(sources_NxS) != len(latents_NxZ):
+        raise InputError(
+            f"sources have {len(sources_NxS)} rows and latents {len(latents_NxZ)}: pass one row "
+            "per sample in both, in the same order"
+        )
 
 
 def _relabel(values_NxD: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:

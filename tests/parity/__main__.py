@@ -8,14 +8,14 @@ import numpy as np
 
 from tests.parity.check import check
 from tests.parity.compare import Kind
-from tests.parity.dialects import check_dialects
+from tests.parity.dialects import check_dialects, check_guard
 
 
 def _check(path: str, dtype: str) -> list[Kind]:
     """Errors of a golden file of a model, or of InfoMEC cases by dialect."""
     with np.load(path, allow_pickle=False) as arrays:
         if any(key.endswith("/sources") for key in arrays.files):
-            return check_dialects(dict(arrays))
+            return [*check_dialects(dict(arrays)), *check_guard(dict(arrays))]
     return list(check(path, dtype).kinds.values())
 
 
