@@ -69,7 +69,7 @@ def test_scores_are_infomec_of_the_held_out_indices(scored):
     run = open_run(scored)
     encoding = make_encoder(run)(run.load(40))
     assert encoding.latents_NxZ.dtype == np.int32
-    expected_sources = run.dataset.spec.sources_at(run.split.eval_indices)
+    expected_sources = run.dataset.spec.sources_at(run.split.test_indices)
     np.testing.assert_array_equal(encoding.sources_NxS, expected_sources)
     infomec = compute_infomec(encoding.sources_NxS, encoding.latents_NxZ, discrete=True)
     record = load_records(scored)[-1]
@@ -79,13 +79,13 @@ def test_scores_are_infomec_of_the_held_out_indices(scored):
 
 def test_held_out_images_are_never_trained_on(scored):
     split = open_run(scored).split
-    assert not set(split.train_indices.tolist()) & set(split.eval_indices.tolist())
+    assert not set(split.train_indices.tolist()) & set(split.test_indices.tolist())
 
 
 def test_a_checkpoint_is_restored_and_decoded_as_the_readme_says(scored):
     run = open_run(scored)
     model = run.program.merge(run.load())
-    images = run.dataset.images(run.split.eval_indices[:8]) / 255
+    images = run.dataset.images(run.split.test_indices[:8]) / 255
     codes = model.encode(images)
     reconstructions = jax.nn.sigmoid(model.decode(codes.z_hat))
     assert codes.indices.shape == (8, 12)
