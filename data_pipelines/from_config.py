@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from data_pipelines.datasets import Dataset, RenderedDataset, make_dataset
 from data_pipelines.pipeline import Emit
-from data_pipelines.splits import Split, make_split
+from data_pipelines.splits import Split, SplitOptions, make_split
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,16 @@ def make_data(config: ConfigDict) -> Data:
         data_dir=config.data_dir or None,
         cache=config.cache,
     )
-    split = make_split(
-        dataset.spec, config.protocol, seed=config.split_seed, num_heldout=config.num_heldout
+    options = SplitOptions(
+        protocol=config.protocol,
+        seed=config.split_seed,
+        num_validation=config.num_validation,
+        num_test=config.num_test,
+        marginalised=tuple(config.marginalised),
+        num_pairs=config.num_pairs,
+        correlation_width=config.correlation_width,
     )
+    split = make_split(dataset.spec, options)
     renders = config.render_in_step and isinstance(dataset, RenderedDataset)
     return Data(dataset, split, "index" if renders else "image")
 

@@ -1,88 +1,179 @@
-"""Which images are trained on and which evaluated: pure functions of (spec, seed)."""
+"""Which images are trained on, chosen by, and reported on: pure functions of (spec, seed)."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from data_pipelines.correlations import draw_correlated
+from data_pipelines.grid import DatasetSpec
+from data_pipelines.heldout_pairs import Pair, choose_pairs, find_images_of_pairs
+from data_pipelines.published_order import find_first_records
 from data_pipelines.random_order import random_keys
-from data_pipelines.specs import DatasetSpec
 from qlae.common.errors import UserError, make_unknown_name_error
 
-PROTOCOLS = ("heldout", "compositional", "paper")
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """Two source values that training never shows together: (name, class) of each."""
-
-    first: tuple[str, int]
-    second: tuple[str, int]
+PROTOCOLS = ("heldout", "compositional", "correlated", "confounded", "paper")
+# No evaluation set takes more of a grid than this, so that small grids are left to train on.
+LARGEST_SHARE = 10
+_VALIDATION, _UNSEEN, _TRAIN = 1, 2, 3  # streams of the seed; the test set has none
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Grid positions to train on and to evaluate on, int64 and sorted.
+    """Grid positions by their use, int64 and sorted.
 
-    ``heldout_pairs`` names the combinations that a compositional split keeps from training.
+    Attributes:
+        protocol: one of `PROTOCOLS`.
+        train_indices: trained on. Under `correlated` and `confounded` positions repeat.
+        validation_indices: what choices are made by: step, learning rate, weight decay.
+        test_indices: what is reported; the sources of both are independent of one another.
+        unseen_indices: images of source combinations that training never shows, on which readouts
+            fitted on the test images are scored; empty but under `compositional`.
+        heldout_pairs: those combinations.
+        scored_sources: columns of the sources that metrics see, (S',) int64.
     """
 
     protocol: str
     train_indices: np.ndarray
-    eval_indices: np.ndarray
+    validation_indices: np.ndarray
+    test_indices: np.ndarray
+    scored_sources: np.ndarray
+    unseen_indices: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
     heldout_pairs: tuple[Pair, ...] = ()
+
+    def get_indices(self, name: str) -> np.ndarray:
+        """Returns the positions of "train", "validation", "test" or "unseen".
+
+        Raises:
+            UserError: another name.
+        """
+        names = ("train", "validation", "test", "unseen")
+        if name not in names:
+            raise make_unknown_name_error("split", name, names)
+        return getattr(self, f"{name}_indices")
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitOptions:
+    """How a grid is divided; the fields of a config's `data.split`.
+
+    Attributes:
+        protocol: one of `PROTOCOLS`; see `make_split`.
+        seed: chooses images and pairs; independent of the model's and the data order's seed.
+        num_validation: at most this many images, and at most a tenth of the grid.
+        num_test: likewise; of `unseen_indices` too.
+        marginalised: names of sources that metrics do not see, such as smallNORB's instance.
+        num_pairs: of `correlated`, how many pairs of sources depend on each other.
+        correlation_width: of `correlated` and `confounded`, in shares of a source's range: 0.1 is
+            strong, 0.7 weak, infinity none.
+    """
+
+    protocol: str = "heldout"
+    seed: int = 0
+    num_validation: int = 10_000
+    num_test: int = 10_000
+    marginalised: Sequence[str] = ()
+    num_pairs: int = 1
+    correlation_width: float = 0.1
 
 
 def make_split(
     spec: DatasetSpec,
-    protocol: str = "heldout",
-    seed: int = 0,
-    num_heldout: int = 10_000,
+    options: SplitOptions | None = None,
+    *,
     pairs: tuple[Pair, ...] | None = None,
 ) -> Split:
-    """Divide the grid of ``spec``; the same on every host and in every process.
+    """Divides the grid of `spec`; the same on every host and in every process.
 
-    ``heldout``: a random ``num_heldout`` images are evaluated on and never trained on.
-    ``compositional``: every image that shows one of the held-out ``pairs`` of source values is
-    kept from training, and ``num_heldout`` of them are evaluated on. Each value is still seen
-    in training, with all but one or two of the others' values.
-    ``paper``: trained on everything, evaluated on a random ``num_heldout`` of it. Only to compare
-    with published numbers, which were measured on training images.
+    Test and validation images are drawn uniformly from the whole grid, so that sources are
+    independent in them, and are never trained on; the three sets are disjoint.
+
+    `heldout`: everything else is trained on.
+    `compositional`: of everything else, what shows one of the held-out `pairs` of source values is
+    kept from training; `unseen_indices` are other such images. Each value is still seen in
+    training, with all but one or two of the others' values.
+    `correlated`, `confounded`: training images are drawn with replacement so that pairs of sources,
+    or one source and all others, depend on each other (Roth et al., 2023; see `correlations`).
+    `paper`: as in the authors' scripts, and only to compare with published numbers: trained on
+    everything; validated and tested on the first 10,000 (`num_test`) records of the training data.
 
     Args:
         spec: the dataset.
-        protocol: one of ``PROTOCOLS``.
-        seed: chooses the images and pairs; independent of the model's and the data order's seed.
-        num_heldout: number of images to evaluate on.
-        pairs: the held-out pairs of ``compositional``; chosen by ``seed`` when None.
+        options: the protocol and its sizes; the default is `heldout`.
+        pairs: the held-out pairs of `compositional`; chosen by the seed when None.
 
     Raises:
-        UserError: unknown protocol or source, or more held-out images than there are.
+        UserError: unknown protocol or source, sizes below 1, pairs where none belong.
     """
-    if protocol not in PROTOCOLS:
-        raise make_unknown_name_error("split protocol", protocol, PROTOCOLS)
-    if not 0 < num_heldout < spec.num_images:
-        raise UserError(
-            f"num_heldout must lie between 1 and {spec.num_images - 1} for {spec.name}, "
-            f"which has {spec.num_images} images; got {num_heldout}"
-        )
-    if pairs is not None and protocol != "compositional":
-        raise UserError(f"pairs belong to the compositional protocol, not to {protocol}")
+    options = options or SplitOptions()
+    if options.protocol not in PROTOCOLS:
+        raise make_unknown_name_error("split protocol", options.protocol, PROTOCOLS)
+    if pairs is not None and options.protocol != "compositional":
+        raise UserError(f"pairs belong to the compositional protocol, not to {options.protocol}")
+    num_validation, num_test = (
+        _limit(spec, name, getattr(options, name)) for name in ("num_validation", "num_test")
+    )
+    scored = _find_scored_sources(spec, options.marginalised)
     everything = np.arange(spec.num_images, dtype=np.int64)
-    if protocol == "paper":
-        return Split(protocol, everything, _choose(everything, num_heldout, seed))
-    if protocol == "heldout":
-        heldout = _choose(everything, num_heldout, seed)
-        return Split(protocol, _without(everything, heldout), heldout)
-    pairs = _choose_pairs(spec, seed) if pairs is None else pairs
-    shown = _shows_a_pair(spec, pairs)
-    chosen = _choose(everything[shown], num_heldout, seed)
-    return Split(protocol, everything[~shown], chosen, tuple(pairs))
+    if options.protocol == "paper":
+        first = find_first_records(spec.num_images, num_test)
+        return Split("paper", everything, first, first, scored)
+    test = _choose(everything, num_test, options.seed)
+    rest = _without(everything, test)
+    validation = _choose(rest, num_validation, (options.seed, _VALIDATION))
+    train = _without(rest, validation)
+    split = Split(options.protocol, train, validation, test, scored)
+    if options.protocol == "compositional":
+        return _hold_out_pairs(spec, split, options.seed, num_test, pairs)
+    if options.protocol in ("correlated", "confounded"):
+        drawn = draw_correlated(
+            spec,
+            train,
+            seed=(options.seed, _TRAIN),
+            num_pairs=options.num_pairs if options.protocol == "correlated" else None,
+            width=options.correlation_width,
+        )
+        return dataclasses.replace(split, train_indices=drawn)
+    return split
 
 
-def _choose(indices_N: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return ``count`` of ``indices_N`` at random, sorted; all of them if there are fewer."""
+def _hold_out_pairs(
+    spec: DatasetSpec, split: Split, seed: int, count: int, pairs: tuple[Pair, ...] | None
+) -> Split:
+    """Takes from training every image that shows a pair, and chooses some of them."""
+    pairs = choose_pairs(spec, seed) if pairs is None else pairs
+    shown = find_images_of_pairs(spec, pairs)[split.train_indices]
+    unseen = _choose(split.train_indices[shown], count, (seed, _UNSEEN))
+    return dataclasses.replace(
+        split,
+        train_indices=split.train_indices[~shown],
+        unseen_indices=unseen,
+        heldout_pairs=tuple(pairs),
+    )
+
+
+def _limit(spec: DatasetSpec, name: str, count: int) -> int:
+    """Returns at most a tenth of the grid."""
+    if count < 1:
+        raise UserError(f"{name} is {count}; expected at least 1 image")
+    return min(count, max(spec.num_images // LARGEST_SHARE, 1))
+
+
+def _find_scored_sources(spec: DatasetSpec, marginalised: Sequence[str]) -> np.ndarray:
+    """Returns the columns that are left."""
+    for name in marginalised:
+        if name not in spec.source_names:
+            raise make_unknown_name_error(f"source of {spec.name}", name, spec.source_names)
+    left = [i for i, name in enumerate(spec.source_names) if name not in marginalised]
+    if not left:
+        raise UserError(f"every source of {spec.name} is marginalised: leave one to be scored")
+    return np.array(left, np.int64)
+
+
+def _choose(indices_N: np.ndarray, count: int, seed: int | tuple[int, ...]) -> np.ndarray:
+    """Returns `count` of `indices_N` at random, sorted; all of them if there are fewer."""
     if count >= len(indices_N):
         return indices_N
     keys = random_keys(indices_N, seed)
@@ -90,44 +181,5 @@ def _choose(indices_N: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _without(indices_N: np.ndarray, removed_M: np.ndarray) -> np.ndarray:
-    """Return the grid without ``removed_M``."""
-    kept = np.ones(len(indices_N), bool)
-    kept[removed_M] = False
-    return indices_N[kept]
-
-
-def _choose_pairs(spec: DatasetSpec, seed: int) -> tuple[Pair, ...]:
-    """Match the sources two by two at random, then values of each match one to one.
-
-    Half as many pairs as the smaller source has values, so no value loses more than one
-    partner in the other source.
-    """
-    order = np.argsort(random_keys(np.arange(spec.num_sources), seed))
-    pairs = []
-    for a, b in zip(order[::2], order[1::2], strict=False):
-        first, second = spec.sources[a], spec.sources[b]
-        classes_a = np.argsort(random_keys(np.arange(first.cardinality), (seed, int(a))))
-        classes_b = np.argsort(random_keys(np.arange(second.cardinality), (seed, int(b))))
-        count = max(1, min(first.cardinality, second.cardinality) // 2)
-        for i, j in zip(classes_a[:count], classes_b[:count], strict=True):
-            pairs.append(Pair((first.name, int(i)), (second.name, int(j))))
-    return tuple(pairs)
-
-
-def _shows_a_pair(spec: DatasetSpec, pairs: tuple[Pair, ...]) -> np.ndarray:
-    """Return the bool (num_images,) mask of the images that show at least one pair."""
-    grid = np.zeros(spec.cardinalities, bool)
-    for pair in pairs:
-        where: list[slice | int] = [slice(None)] * spec.num_sources
-        for name, value in (pair.first, pair.second):
-            if name not in spec.source_names:
-                raise make_unknown_name_error(f"source of {spec.name}", name, spec.source_names)
-            axis = spec.source_names.index(name)
-            if not 0 <= value < spec.cardinalities[axis]:
-                raise UserError(
-                    f"{name} of {spec.name} has classes 0 to {spec.cardinalities[axis] - 1}; "
-                    f"got {value}"
-                )
-            where[axis] = value
-        grid[tuple(where)] = True
-    return grid.reshape(-1)
+    """Returns sorted `indices_N` without `removed_M`."""
+    return indices_N[~np.isin(indices_N, removed_M, assume_unique=True)]

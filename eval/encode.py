@@ -47,7 +47,7 @@ def make_encoder(
 
     jitted = jax.jit(encode_batch, out_shardings=layout.replicated)
 
-    indices = data.split.eval_indices
+    indices = data.split.test_indices
 
     def encode(params: Params) -> Encoding:
         latents, psnr = [], []
@@ -63,7 +63,7 @@ def make_encoder(
             latents.append(np.asarray(latents_b)[mask])
             psnr.append(np.asarray(psnr_b)[mask])
         return Encoding(
-            sources_NxS=data.dataset.spec.sources_at(indices),
+            sources_NxS=data.dataset.spec.sources_at(indices)[:, data.split.scored_sources],
             latents_NxZ=np.concatenate(latents),
             psnr_N=np.concatenate(psnr),
         )

@@ -8,17 +8,16 @@ arrays.
 """
 
 import argparse
-import csv
 import json
 import math
-import pathlib
 import sys
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from eval.arrays import load_array
+from eval.metrics.dialects import DEFAULT_DIALECT, DIALECTS, get_dialect
 from eval.metrics.errors import InputError
 from eval.metrics.infomec import InfoMEC, compute_infomec
 from eval.metrics.registry import METRIC_VERSION, METRICS, compute_metrics, get_metric
@@ -34,7 +33,16 @@ def main(arguments: Sequence[str]) -> int:
     sources = load_array(options.sources, "sources")
     latents = load_array(options.latents, "latents")
     names = [name.strip() for name in options.metrics.split(",") if name.strip()]
-    report = score(sources, latents, names, discrete=options.discrete, seed=options.seed)
+    report = score(
+        sources,
+        latents,
+        names,
+        discrete=options.discrete,
+        seed=options.seed,
+        dialect=DEFAULT_DIALECT if options.dialect == "all" else options.dialect,
+    )
+    if options.dialect == "all":
+        report["dialects"] = score_dialects(sources, latents, discrete=options.discrete)
     text = json.dumps(report, indent=2, allow_nan=False) + "\n"
     if options.out:
         write_output(options.out, text)
@@ -52,11 +60,14 @@ def score(
     *,
     discrete: bool,
     seed: int = 0,
+    dialect: str = DEFAULT_DIALECT,
 ) -> dict[str, Any]:
     """Runs metrics by name; returns what the command prints as JSON.
 
     Raises:
-      UserError: an unknown or missing name, or arrays that no metric can score.
+      UserError: a missing name, or values given as codes.
+      InputError: an unknown name, arrays that no metric can score, or a case at which the dialect
+        stops.
     """
     if not names:
         raise UserError(f"no metric named: pass some of {', '.join(METRICS)}")
@@ -69,8 +80,10 @@ def score(
             f"a latent takes {max(samples.num_codes)} different values in {samples.num_samples} "
             "samples, so these are no codes: leave out --discrete, or pass indices"
         )
+    get_dialect(dialect)
     others = [name for name in names if name != "infomec"]
-    scores, errors = compute_metrics(others, sources_NxS, latents_NxZ, discrete=discrete, seed=seed)
+    found, errors = compute_metrics(others, sources_NxS, latents_NxZ, discrete=discrete, seed=seed)
+    scores = {name: _plain(values) for name, values in found.items()}
     report: dict[str, Any] = {
         "num_samples": samples.num_samples,
         "num_sources": samples.sources_NxS.shape[1],
@@ -78,46 +91,40 @@ def score(
         "discrete": discrete,
         "seed": seed,
         "metric_version": METRIC_VERSION,
+        "dialect": get_dialect(dialect).name,
     }
     if "infomec" in names:
-        infomec = compute_infomec(sources_NxS, latents_NxZ, discrete=discrete)
-        scores["infomec"] = infomec.scores()
+        infomec = compute_infomec(sources_NxS, latents_NxZ, discrete=discrete, dialect=dialect)
+        scores["infomec"] = _plain(infomec.scores())
         report["infomec"] = _details(infomec)
     report["scores"] = {name: scores[name] for name in names if name in scores}
     report["errors"] = errors
     return report
 
 
-def load_array(address: str, name: str) -> np.ndarray:
-    """Reads an array from an npy, npz or csv file; never unpickles.
-
-    Args:
-      address: path of the file; for npz optionally followed by a colon and a key.
-      name: "sources" or "latents": the key that is looked for in an npz of several arrays.
+def score_dialects(
+    sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool
+) -> dict[str, dict[str, Any]]:
+    """InfoMEC of the same arrays by every dialect: by name its scores and decisions, or its error.
 
     Raises:
-      UserError: no such file, an unknown suffix, or content that is not a numeric array.
+      InputError: arrays that none can score.
     """
-    path, _, key = address.rpartition(":") if ".npz:" in address else (address, "", "")
-    file = pathlib.Path(path)
-    if not file.is_file():
-        raise UserError(f"there is no file {path}: give the path of an npy, npz or csv file")
-    try:
-        if file.suffix == ".npy":
-            return np.load(file, allow_pickle=False)
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as arrays:
-                return arrays[_choose_key(path, arrays.files, key, name)]
-        if file.suffix == ".csv":
-            return _load_csv(file)
-    except UserError:
-        raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(
-            f"{path} holds no plain numeric array (pickled objects are never loaded): save one "
-            f"with numpy.save or as csv"
-        ) from error
-    raise UserError(f"{path} has the suffix {file.suffix!r}: give an npy, npz or csv file")
+    make_samples(sources_NxS, latents_NxZ, discrete=discrete)
+    found: dict[str, dict[str, Any]] = {}
+    for name in DIALECTS:
+        try:
+            infomec = compute_infomec(
+                sources_NxS, latents_NxZ, discrete=discrete, dialect=name, heldout=False
+            )
+            found[name] = {
+                "scores": _plain(infomec.scores()),
+                "undefined": infomec.undefined,
+                "protocol": infomec.protocol,
+            }
+        except InputError as error:
+            found[name] = {"error": str(error)}
+    return found
 
 
 def format_report(report: dict[str, Any]) -> str:
@@ -128,10 +135,10 @@ def format_report(report: dict[str, Any]) -> str:
     lines = [
         f"{report['num_samples']} samples, {report['num_sources']} sources, "
         f"{report['num_latents']} {kind} latents{of_which}; metrics version "
-        f"{report['metric_version']}"
+        f"{report['metric_version']}, dialect {report['dialect']}"
     ]
     rows = [
-        (metric, name, f"{value:.4f}")
+        (metric, name, _number(name, value))
         for metric, values in report["scores"].items()
         for name, value in values.items()
     ]
@@ -139,7 +146,49 @@ def format_report(report: dict[str, Any]) -> str:
     for metric, name, value in rows:
         lines.append(f"{metric:<{widths[0]}}  {name:<{widths[1]}}  {value:>{widths[2]}}")
     lines += [f"{metric} failed: {error}" for metric, error in report["errors"].items()]
+    if "infomec" in report:
+        lines += [f"{what}: {how}" for what, how in report["infomec"]["protocol"].items()]
+        lines += report["infomec"]["undefined"].values()
+    if "dialects" in report:
+        lines += ["", *_format_dialects(report["dialects"])]
     return "\n".join(lines)
+
+
+def _format_dialects(dialects: dict[str, dict[str, Any]]) -> list[str]:
+    """Dialects side by side, and how far apart they lie."""
+    names = ("infom", "infoe", "infoc", "num_active")
+    width = max(map(len, dialects))
+    lines = [f"{'dialect':<{width}}  " + "  ".join(f"{name:>10}" for name in names)]
+    for dialect, found in dialects.items():
+        cells = [_number(name, found.get("scores", {}).get(name)) for name in names]
+        lines.append(f"{dialect:<{width}}  " + "  ".join(f"{cell:>10}" for cell in cells))
+    published = [
+        found["scores"]
+        for name, found in dialects.items()
+        if name != "robust" and "scores" in found
+    ]
+    spreads = []
+    for name in names:
+        values = [scores[name] for scores in published if scores[name] is not None]
+        spreads.append(_number(name, max(values) - min(values)))
+    lines.append(f"{'largest - least':<{width}}  " + "  ".join(f"{cell:>10}" for cell in spreads))
+    lines[-1] += "  (without robust)"
+    for dialect, found in dialects.items():
+        reasons = [found["error"]] if "error" in found else found["undefined"].values()
+        lines += [f"{dialect}: {reason}" for reason in reasons]
+    return lines
+
+
+def _number(name: str, value: float | None) -> str:
+    """A score for the screen: a count as a whole number, what is undefined as a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if name.startswith("num_active") else f"{value:.4f}"
+
+
+def _plain(scores: dict[str, float]) -> dict[str, float | None]:
+    """Scores as JSON values: NaN, which is undefined, is null."""
+    return {name: None if math.isnan(value) else value for name, value in scores.items()}
 
 
 def _details(infomec: InfoMEC) -> dict[str, Any]:
@@ -158,48 +207,8 @@ def _details(infomec: InfoMEC) -> dict[str, Any]:
         "h_source_null": infomec.h_source_null.tolist(),
         "h_source_empirical": infomec.h_source_empirical.tolist(),
         "protocol": infomec.protocol,
+        "undefined": infomec.undefined,
     }
-
-
-def _choose_key(path: str, keys: list[str], key: str, name: str) -> str:
-    """Which array of an npz to read."""
-    if key and key not in keys:
-        raise UserError(f"{path} has no array {key!r}: it has {', '.join(keys)}")
-    if key:
-        return key
-    if len(keys) == 1:
-        return keys[0]
-    if name in keys:
-        return name
-    raise UserError(f"{path} has several arrays: append one as {path}:KEY of {', '.join(keys)}")
-
-
-def _load_csv(file: pathlib.Path) -> np.ndarray:
-    """Numbers, one sample a line; a first line without numbers is taken for names."""
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = [(number, row) for number, row in enumerate(csv.reader(lines), 1) if row]
-    if rows and not any(_is_number(cell) for cell in rows[0][1]):
-        rows = rows[1:]
-    if not rows:
-        raise UserError(f"{file} has no lines of numbers")
-    width = len(rows[0][1])
-    values = []
-    for number, row in rows:
-        if len(row) != width:
-            raise UserError(f"{file} line {number} has {len(row)} values, expected {width}")
-        try:
-            values.append([float(cell) for cell in row])
-        except ValueError as error:
-            raise UserError(f"{file} line {number} is not made of numbers: {error}") from error
-    return np.array(values)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -212,6 +221,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--latents", required=True, help="(N, Z) latents: npy, npz or csv")
     parser.add_argument("--discrete", action="store_true", help="latents are codes, not values")
     parser.add_argument("--metrics", default="infomec", help="names, separated by commas")
+    parser.add_argument(
+        "--dialect",
+        default=DEFAULT_DIALECT,
+        help=f"of InfoMEC: {', '.join(DIALECTS)}; or all, side by side",
+    )
     parser.add_argument("--seed", type=int, default=0, help="for metrics that draw")
     parser.add_argument("--out", help="write the JSON here instead of to standard output")
     return parser.parse_args(arguments)

@@ -30,11 +30,12 @@ def compute_beta_vae(
 ) -> dict[str, float]:
     """Accuracy of a linear classifier of the fixed source from mean differences of 64 pairs.
 
-    The two samples of a pair share the value of one source. A feature is the mean over pairs of
-    |difference| of a latent; latents are standardised first, because the classifier's (default L2)
-    penalty would otherwise depend on their units; codes, which have no order, count as different or
-    equal. Fitted on 10,000 points, scored on 5,000 others. A constant source is left out; with a
-    single source there is nothing to tell apart and the score is 1.
+    The two samples of a pair share the value of one source, which is drawn anew for each pair. A
+    feature is the mean over pairs of |difference| of a latent; latents are standardised first,
+    because the classifier's (default L2) penalty would otherwise depend on their units; codes,
+    which have no order, count as different or equal. Fitted on 10,000 points, scored on 5,000
+    others. A constant source is left out; with a single source there is nothing to tell apart and
+    the score is 1.
 
     Returns:
       "beta_vae", mean over `num_repeats` draws, and "beta_vae_std", their deviation (ddof 1, 0 for
@@ -64,8 +65,8 @@ def _draw_points(
     latents_NxZ = samples.latents_NxZ if samples.discrete else standardise(samples.latents_NxZ)
     points, sources = [], []
     for _ in range(num_points // _CHUNK):
-        source_G, rows_GxM = groups.draw(random, _CHUNK, 2 * NUM_PAIRS)
-        one, other = latents_NxZ[rows_GxM[:, :NUM_PAIRS]], latents_NxZ[rows_GxM[:, NUM_PAIRS:]]
+        source_G, one_GxM, other_GxM = groups.draw_pairs(random, _CHUNK, NUM_PAIRS)
+        one, other = latents_NxZ[one_GxM], latents_NxZ[other_GxM]
         difference = one != other if samples.discrete else np.abs(one - other)
         points.append(difference.mean(axis=1))
         sources.append(source_G)

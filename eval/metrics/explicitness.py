@@ -1,38 +1,31 @@
 """InfoE: the share of each source's entropy that a linear model of the latents explains."""
 
-import dataclasses
-from collections.abc import Callable
-
 import numpy as np
 
+from eval.metrics.dialects import Dialect
+from eval.metrics.information import compute_entropy
+from eval.metrics.logistic import Task, compute_losses
 from eval.metrics.samples import Samples
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One source to predict, with labels 0, 1, ... for the classes that the fitted rows show.
-
-    Attributes:
-      fitted_labels_M: labels of the rows to fit on; every class occurs.
-      scored_labels_M: labels of the rows to score; 0 where `known_M` is false.
-      known_M: which rows to score are of a class that the fitted rows show.
-      num_classes: at least 2.
-    """
-
-    fitted_labels_M: np.ndarray
-    scored_labels_M: np.ndarray
-    known_M: np.ndarray
-    num_classes: int
-
-
-# From samples, rows to fit on, rows to score and tasks to each task's log loss of scored rows.
-ComputeLosses = Callable[[Samples, np.ndarray, np.ndarray, list[Task]], list[np.ndarray]]
-
-
 def compute_explicitness(
-    samples: Samples, fitted_M: np.ndarray, scored_M: np.ndarray, compute_losses: ComputeLosses
+    samples: Samples,
+    fitted_M: np.ndarray,
+    scored_M: np.ndarray,
+    dialect: Dialect,
+    *,
+    uniform_share: float = 0.0,
 ) -> np.ndarray:
     """(H_V(s) - H_V(s given z)) / H_V(s) of each source, fitted on some rows and scored on others.
+
+    Args:
+      samples: sources and latents.
+      fitted_M: rows to fit on.
+      scored_M: rows to score.
+      dialect: decides the features, the penalty, the iterations, H_V(s) and what is clipped.
+      uniform_share: of every prediction that is replaced by the uniform one. Without a penalty the
+        weights of a separable half run away, and a single confident mistake then costs any number
+        of nats; with a share of 1 / M it costs at most ln(M classes).
 
     Returns:
       (S,), at most 1. NaN for a constant source; 0 for one of which the fitted rows show fewer than
@@ -46,10 +39,16 @@ def compute_explicitness(
         task = _make_task(labels_N[fitted_M], labels_N[scored_M])
         if task.num_classes > 1 and task.known_M.any():
             tasks[i] = task
-    losses = compute_losses(samples, fitted_M, scored_M, list(tasks.values()))
+    losses = compute_losses(samples, fitted_M, scored_M, list(tasks.values()), dialect)
     for (i, task), loss_M in zip(tasks.items(), losses, strict=True):
-        infoe_S[i] = 1 - loss_M[task.known_M].mean() / np.log(task.num_classes)
-    return infoe_S
+        if uniform_share:
+            predicted_M = np.exp(-loss_M) * (1 - uniform_share)
+            loss_M = -np.log(predicted_M + uniform_share / task.num_classes)
+        null = np.log(task.num_classes)
+        if dialect.null_entropy == "plug-in":
+            null = compute_entropy(np.bincount(task.scored_labels_M[task.known_M]))
+        infoe_S[i] = 1 - loss_M[task.known_M].mean() / null
+    return np.clip(infoe_S, 0, 1) if dialect.clips_infoe else infoe_S
 
 
 def _make_task(fitted_M: np.ndarray, scored_M: np.ndarray) -> Task:

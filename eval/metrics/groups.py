@@ -37,15 +37,42 @@ class Groups:
           source_G: which of the sources is fixed, int64.
           rows_GxM: row numbers of the samples of each group.
         """
+        source_G, anchor_Gx1 = self._draw_anchors(random, num_groups, 1)
+        anchor_GxM = np.broadcast_to(anchor_Gx1, (num_groups, group_size))
+        return source_G, self._draw_partners(random, source_G, anchor_GxM)
+
+    def draw_pairs(
+        self, random: np.random.Generator, num_groups: int, num_pairs: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draws groups of pairs: a source for each group, uniformly; a value of it for each pair.
+
+        Returns:
+          source_G: which of the sources each pair of the group shares, int64.
+          one_GxM, other_GxM: row numbers of either end of each pair.
+        """
+        source_G, anchor_GxM = self._draw_anchors(random, num_groups, num_pairs)
+        return source_G, anchor_GxM, self._draw_partners(random, source_G, anchor_GxM)
+
+    def _draw_anchors(
+        self, random: np.random.Generator, num_groups: int, num_anchors: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A source for each group, and rows (G, M) whose value of it others share."""
         source_G = random.integers(len(self.order_SxN), size=num_groups)
-        anchor_G = np.empty(num_groups, dtype=np.int64)
+        anchor_GxM = np.empty((num_groups, num_anchors), dtype=np.int64)
         for source, anchors in enumerate(self.anchors):
             chosen_G = source_G == source
-            anchor_G[chosen_G] = random.choice(anchors, size=int(chosen_G.sum()))
-        first_Gx1 = self.first_SxN[source_G, anchor_G][:, None]
-        size_Gx1 = self.size_SxN[source_G, anchor_G][:, None]
-        place_GxM = first_Gx1 + random.integers(size_Gx1, size=(num_groups, group_size))
-        return source_G, self.order_SxN[source_G[:, None], place_GxM]
+            size = (int(chosen_G.sum()), num_anchors)
+            anchor_GxM[chosen_G] = random.choice(anchors, size=size)
+        return source_G, anchor_GxM
+
+    def _draw_partners(
+        self, random: np.random.Generator, source_G: np.ndarray, anchor_GxM: np.ndarray
+    ) -> np.ndarray:
+        """For each anchor any row (G, M) that shares its value."""
+        source_Gx1 = source_G[:, None]
+        first_GxM = self.first_SxN[source_Gx1, anchor_GxM]
+        size_GxM = self.size_SxN[source_Gx1, anchor_GxM]
+        return self.order_SxN[source_Gx1, first_GxM + random.integers(size_GxM)]
 
 
 def make_groups(samples: Samples) -> Groups:

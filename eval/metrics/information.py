@@ -7,8 +7,6 @@ random tie breaking.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy import special
@@ -43,9 +41,14 @@ def compute_nmi(samples: Samples, *, num_neighbors: int = NUM_NEIGHBORS) -> np.n
     Discrete latents give at most 1; the nearest-neighbour estimate of continuous ones can exceed 1
     by its own error. A source that never varies has no entropy to explain: its row is 0.
     """
+    return np.maximum(normalise(samples, estimate_information(samples, num_neighbors)), 0.0)
+
+
+def estimate_information(samples: Samples, num_neighbors: int = NUM_NEIGHBORS) -> np.ndarray:
+    """I(source; latent) in nats, (S, Z); for continuous latents it errs to both sides of 0."""
     if samples.discrete:
-        return normalise(samples, compute_discrete_information(samples))
-    return normalise(samples, compute_ross_information(samples, num_neighbors=num_neighbors))
+        return compute_discrete_information(samples)
+    return compute_ross_information(samples, num_neighbors=num_neighbors)
 
 
 def normalise(samples: Samples, information_SxZ: np.ndarray) -> np.ndarray:
@@ -57,34 +60,23 @@ def normalise(samples: Samples, information_SxZ: np.ndarray) -> np.ndarray:
 
 
 def compute_discrete_information(samples: Samples) -> np.ndarray:
-    """Plug-in I(source; code) in nats, (S, Z), of discrete latents."""
-    return information_of_counts(
+    """Plug-in I(source; code) = H(source) + H(code) - H(source, code) in nats, (S, Z), of codes."""
+    joint_SxZ = np.array(
         [
             [
-                np.bincount(labels_N * num_codes + code_N, minlength=num_classes * num_codes)
+                compute_entropy(np.bincount(labels_N * num_codes + code_N))
                 for code_N, num_codes in zip(samples.latents_NxZ.T, samples.num_codes, strict=True)
             ]
-            for labels_N, num_classes in zip(
-                samples.sources_NxS.T, samples.num_classes, strict=True
-            )
-        ],
-        samples,
+            for labels_N in samples.sources_NxS.T
+        ]
     )
-
-
-def information_of_counts(
-    counts_SxZ: Sequence[Sequence[np.ndarray]] | np.ndarray, samples: Samples
-) -> np.ndarray:
-    """(S, Z) I = H(source) + H(code) - H(source, code), from the counts of all pairs of values."""
-    source_S = compute_source_entropies(samples)
-    code_Z = np.array([compute_entropy(np.bincount(code)) for code in samples.latents_NxZ.T])
-    joint_SxZ = np.array([[compute_entropy(counts) for counts in row] for row in counts_SxZ])
-    information_SxZ = source_S[:, None] + code_Z - joint_SxZ
+    code_Z = np.array([compute_entropy(np.bincount(code_N)) for code_N in samples.latents_NxZ.T])
+    information_SxZ = compute_source_entropies(samples)[:, None] + code_Z - joint_SxZ
     return np.where(information_SxZ > ROUNDING, information_SxZ, 0.0)
 
 
 def compute_ross_information(samples: Samples, *, num_neighbors: int = NUM_NEIGHBORS) -> np.ndarray:
-    """Ross (2014) I(source; latent) in nats, (S, Z), for continuous latents; never below 0.
+    """Ross (2014) I(source; latent) in nats, (S, Z), for continuous latents; it can err below 0.
 
     For sample i, with d the distance to its k-th neighbour of the same class and m the number of
     samples of any class nearer than d (itself included):
@@ -97,15 +89,15 @@ def compute_ross_information(samples: Samples, *, num_neighbors: int = NUM_NEIGH
         sample at that very value, as Gao et al. (NeurIPS 2017) do for mixed distributions. Codes
         given as floats thus come out near the plug-in estimate, and a constant latent at 0.
     """
-    layouts = [make_layout(labels_N, num_neighbors) for labels_N in samples.sources_NxS.T]
-    digamma = make_digamma(samples.num_samples)
+    layouts = [_make_layout(labels_N, num_neighbors) for labels_N in samples.sources_NxS.T]
+    digamma = _make_digamma(samples.num_samples)
 
     def estimate_sources(latent_N: np.ndarray) -> list[float]:
         order_N = np.argsort(latent_N, stable=True)
         sorted_N = latent_N[order_N]
         has_ties = bool((np.diff(sorted_N) <= RESOLUTION).any())
         return [
-            ross(np, sorted_N, labels_N, layout, digamma, has_ties)
+            _ross(sorted_N, labels_N, layout, digamma, has_ties)
             for labels_N, layout in zip(samples.sources_NxS[order_N].T, layouts, strict=True)
         ]
 
@@ -113,7 +105,7 @@ def compute_ross_information(samples: Samples, *, num_neighbors: int = NUM_NEIGH
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class _Layout:
     """Where each class lies when samples are grouped by class; the same for every latent.
 
     Attributes:
@@ -125,15 +117,15 @@ class Layout:
       has_singles: whether some class has a single sample.
     """
 
-    size_N: Any
-    rank_N: Any
-    k_N: Any
+    size_N: np.ndarray
+    rank_N: np.ndarray
+    k_N: np.ndarray
     max_k: int
-    dtype: Any
+    dtype: np.dtype
     has_singles: bool
 
 
-def make_layout(labels_N: np.ndarray, num_neighbors: int) -> Layout:
+def _make_layout(labels_N: np.ndarray, num_neighbors: int) -> _Layout:
     """The layout of one source's labels."""
     size_C = np.bincount(labels_N)
     size_N = np.repeat(size_C, size_C)
@@ -141,72 +133,73 @@ def make_layout(labels_N: np.ndarray, num_neighbors: int) -> Layout:
     dtype = np.min_scalar_type(len(size_C))
     k_N = np.minimum(num_neighbors, size_N - 1)
     has_singles = bool((size_C == 1).any())
-    return Layout(size_N, rank_N, k_N, int(k_N.max()), dtype, has_singles)
+    return _Layout(size_N, rank_N, k_N, int(k_N.max()), dtype, has_singles)
 
 
-def make_digamma(num_samples: int) -> np.ndarray:
+def _make_digamma(num_samples: int) -> np.ndarray:
     """psi(0), ..., psi(N), (N + 1,); psi(0), a pole that no kept sample reads, is as psi(1)."""
     return special.digamma(np.maximum(np.arange(num_samples + 1), 1))
 
 
-def ross(
-    xp: Any, sorted_N: Any, labels_N: Any, layout: Layout, digamma: Any, has_ties: bool
-) -> Any:
-    """The estimate for one source and one latent, given in ascending order of the latent.
-
-    Written for numpy and jax.numpy alike (`xp`): no shape depends on values.
-    """
-    by_class_N = xp.argsort(labels_N.astype(layout.dtype), stable=True)
+def _ross(
+    sorted_N: np.ndarray,
+    labels_N: np.ndarray,
+    layout: _Layout,
+    digamma: np.ndarray,
+    has_ties: bool,
+) -> float:
+    """The estimate for one source and one latent, given in ascending order of the latent."""
+    by_class_N = np.argsort(labels_N.astype(layout.dtype), stable=True)
     value_N = sorted_N[by_class_N]
     kept_N = layout.size_N > 1
     pool_N = sorted_N
     if layout.has_singles:
-        value_N = xp.where(kept_N, value_N, xp.inf)
-        pool_N = xp.sort(value_N)
-        value_N = xp.where(kept_N, value_N, 0.0)
-    radius_N = _neighbor_distances(xp, value_N, layout)
+        value_N = np.where(kept_N, value_N, np.inf)
+        pool_N = np.sort(value_N)
+        value_N = np.where(kept_N, value_N, 0.0)
+    radius_N = _neighbor_distances(value_N, layout)
     k_N = layout.k_N
     # An open ball, so the k-th neighbour itself must stay outside whatever the rounding.
     inner_N = radius_N - RESOLUTION
-    tied_N = False
+    tied_N = np.zeros(len(radius_N), bool)
     if has_ties:
         tied_N = radius_N <= RESOLUTION
-        inner_N = xp.where(tied_N, RESOLUTION, inner_N)
-        k_N = xp.where(tied_N, _num_tied(xp, value_N, layout) - 1, k_N)
-    low_N = xp.searchsorted(pool_N, value_N - inner_N, side="left")
-    high_N = xp.searchsorted(pool_N, value_N + inner_N, side="right")
+        inner_N = np.where(tied_N, RESOLUTION, inner_N)
+        k_N = np.where(tied_N, _num_tied(value_N, layout) - 1, k_N)
+    low_N = np.searchsorted(pool_N, value_N - inner_N, side="left")
+    high_N = np.searchsorted(pool_N, value_N + inner_N, side="right")
     terms_N = digamma[k_N] - digamma[layout.size_N] - digamma[high_N - low_N - tied_N]
     num_kept = kept_N.sum()
-    mean = xp.where(kept_N, terms_N, 0.0).sum() / xp.maximum(num_kept, 1)
-    return xp.maximum(xp.where(num_kept > 0, digamma[num_kept] + mean, 0.0), 0.0)
+    mean = np.where(kept_N, terms_N, 0.0).sum() / np.maximum(num_kept, 1)
+    return float(digamma[num_kept] + mean) if num_kept else 0.0
 
 
-def _neighbor_distances(xp: Any, value_N: Any, layout: Layout) -> Any:
+def _neighbor_distances(value_N: np.ndarray, layout: _Layout) -> np.ndarray:
     """Distance to the k-th neighbour in the same class; values ascend within each class.
 
     The k nearest neighbours of a point and the point itself are k + 1 consecutive values, so the
     distance is the smallest, over the windows that contain the point, of its farther end.
     """
     num = len(value_N)
-    last_N = xp.minimum(xp.arange(num) + layout.k_N, num - 1)
+    last_N = np.minimum(np.arange(num) + layout.k_N, num - 1)
     fits_N = layout.rank_N + layout.k_N < layout.size_N
-    end_N = xp.where(fits_N, value_N[last_N], xp.inf)
+    end_N = np.where(fits_N, value_N[last_N], np.inf)
     radius_N = end_N - value_N
     # What lies `back` places below is a view into these, whatever wraps around being masked.
-    below = xp.pad(value_N, (layout.max_k, 0))
-    below_end = xp.pad(end_N, (layout.max_k, 0))
+    below = np.pad(value_N, (layout.max_k, 0))
+    below_end = np.pad(end_N, (layout.max_k, 0))
     for back in range(1, layout.max_k + 1):
         first = layout.max_k - back
-        farther_N = xp.maximum(
+        farther_N = np.maximum(
             value_N - below[first : first + num], below_end[first : first + num] - value_N
         )
         inside_N = layout.rank_N >= back
-        radius_N = xp.minimum(radius_N, xp.where(inside_N, farther_N, xp.inf))
+        radius_N = np.minimum(radius_N, np.where(inside_N, farther_N, np.inf))
     return radius_N
 
 
-def _num_tied(xp: Any, value_N: Any, layout: Layout) -> Any:
+def _num_tied(value_N: np.ndarray, layout: _Layout) -> np.ndarray:
     """How many samples of the same class share each sample's value, itself included."""
-    new_N = (layout.rank_N == 0) | (xp.diff(value_N, prepend=value_N[:1]) > RESOLUTION)
-    run_N = xp.cumsum(new_N)
-    return xp.searchsorted(run_N, run_N, side="right") - xp.searchsorted(run_N, run_N, side="left")
+    new_N = (layout.rank_N == 0) | (np.diff(value_N, prepend=value_N[:1]) > RESOLUTION)
+    run_N = np.cumsum(new_N)
+    return np.searchsorted(run_N, run_N, side="right") - np.searchsorted(run_N, run_N, side="left")

@@ -6,6 +6,7 @@ out before convergence. It is faster because of two facts: a sample of one-hot c
 row per latent instead of a dense product, and tables of several latents can be merged.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -13,11 +14,10 @@ from typing import Protocol
 import numpy as np
 from scipy import optimize, sparse
 
-from eval.metrics.explicitness import Task
+from eval.metrics.dialects import Dialect
 from eval.metrics.samples import Samples, standardise
 from eval.metrics.threads import map_in_threads
 
-MAX_ITERATIONS = 100
 TOLERANCE = 1e-4
 LOSS_TOLERANCE = 64 * np.finfo(np.float64).eps
 MAX_EVALUATIONS = 50
@@ -25,6 +25,23 @@ MAX_EVALUATIONS = 50
 _TABLE_ROWS = 1024
 # Samples to a product: OpenBLAS has a kernel for small products, here twice as fast as the other.
 _SLICE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One source to predict, with labels 0, 1, ... for the classes that the fitted rows show.
+
+    Attributes:
+      fitted_labels_M: labels of the rows to fit on; every class occurs.
+      scored_labels_M: labels of the rows to score; 0 where `known_M` is false.
+      known_M: which rows to score are of a class that the fitted rows show.
+      num_classes: at least 2.
+    """
+
+    fitted_labels_M: np.ndarray
+    scored_labels_M: np.ndarray
+    known_M: np.ndarray
+    num_classes: int
 
 
 class Features(Protocol):
@@ -113,41 +130,56 @@ def _one_hot_rows(columns_RxK: np.ndarray, num_columns: int) -> sparse.csr_array
 
 
 def compute_losses(
-    samples: Samples, fitted_M: np.ndarray, scored_M: np.ndarray, tasks: list[Task]
+    samples: Samples,
+    fitted_M: np.ndarray,
+    scored_M: np.ndarray,
+    tasks: list[Task],
+    dialect: Dialect,
 ) -> list[np.ndarray]:
     """Fits each task on some rows; returns the unweighted log loss of the others, in nats."""
-    fitted = make_features(samples, fitted_M)
-    scored = fitted if scored_M is fitted_M else make_features(samples, scored_M)
+    one_hot = dialect.reads_one_hot(samples)
+    fitted = make_features(samples, fitted_M, one_hot)
+    scored = fitted if scored_M is fitted_M else make_features(samples, scored_M, one_hot)
 
     def fit_and_score(task: Task) -> np.ndarray:
-        weights_FxC = fit_weights(fitted, task.fitted_labels_M, task.num_classes)
+        weights_FxC = fit_weights(fitted, task.fitted_labels_M, task.num_classes, dialect)
         return compute_log_loss(scored, weights_FxC, task.scored_labels_M)
 
     return map_in_threads(fit_and_score, tasks)
 
 
-def make_features(samples: Samples, rows_M: np.ndarray) -> Features:
+def make_features(samples: Samples, rows_M: np.ndarray, one_hot: bool) -> Features:
     """The latents of some rows as features; all rows agree on codes and on the scale of values."""
-    if samples.discrete:
+    if one_hot:
         return CodeFeatures(samples.latents_NxZ[rows_M], samples.num_codes)
-    return DenseFeatures(standardise(samples.latents_NxZ)[rows_M])
+    values_NxZ = samples.values_NxZ if samples.discrete else samples.latents_NxZ
+    return DenseFeatures(standardise(values_NxZ)[rows_M])
 
 
-def fit_weights(features: Features, labels_N: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weights (F, C) after at most MAX_ITERATIONS of L-BFGS from zero; every class must occur."""
+def fit_weights(
+    features: Features, labels_N: np.ndarray, num_classes: int, dialect: Dialect
+) -> np.ndarray:
+    """Weights (F, C) after L-BFGS from zero; every class must occur.
+
+    Two classes have one logit between them, as in scikit-learn: without a penalty that only changes
+    the path, with one it changes the optimum.
+    """
+    num_logits = num_classes if num_classes > 2 else 1
+    penalty = dialect.penalty / len(labels_N)
     result = optimize.minimize(
-        _make_objective(features, labels_N, balance(labels_N, num_classes), num_classes),
-        np.zeros(features.num_weights * num_classes),
+        _make_objective(features, labels_N, num_classes, penalty),
+        np.zeros(features.num_weights * num_logits),
         method="L-BFGS-B",
         jac=True,
         options={
-            "maxiter": MAX_ITERATIONS,
+            "maxiter": dialect.max_iterations,
             "maxls": MAX_EVALUATIONS,
             "gtol": TOLERANCE,
             "ftol": LOSS_TOLERANCE,
         },
     )
-    return result.x.reshape(-1, num_classes)
+    weights_FxL = result.x.reshape(-1, num_logits)
+    return weights_FxL if num_logits > 1 else np.pad(weights_FxL, ((0, 0), (1, 0)))
 
 
 def balance(labels_N: np.ndarray, num_classes: int) -> np.ndarray:
@@ -166,35 +198,42 @@ def compute_log_loss(
 
 
 def _make_objective(
-    features: Features, labels_N: np.ndarray, balance_N: np.ndarray, num_classes: int
+    features: Features, labels_N: np.ndarray, num_classes: int, penalty: float
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
     """The balanced cross entropy and its gradient, as a function of flat weights.
 
-    Class 0 is worked out from the others: its logits are 0, its probability the rest to 1.
+    Class 0 is worked out from the others: its logits are 0, its probability the rest to 1. The last
+    feature is the intercept, which no penalty meets.
     """
+    balance_N = balance(labels_N, num_classes)
     target_FxC = features.transpose(np.eye(num_classes)[labels_N] * balance_N[:, None])
-    balance_F = target_FxC.sum(axis=1)
     ones_C = np.ones(num_classes - 1)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights_FxC = flat.reshape(-1, num_classes)
-        loss = np.vdot(balance_F, weights_FxC[:, 0]) - np.vdot(target_FxC, weights_FxC)
-        exp_NxC = features.logits(weights_FxC[:, 1:] - weights_FxC[:, :1])
+        relative_FxC, weights_FxL = flat.reshape(-1, 1), flat.reshape(features.num_weights, -1)
+        if num_classes > 2:
+            relative_FxC = weights_FxL[:, 1:] - weights_FxL[:, :1]
+        loss = -np.vdot(target_FxC[:, 1:], relative_FxC)
+        exp_NxC = features.logits(relative_FxC)
         with np.errstate(over="ignore"):
             np.exp(exp_NxC, out=exp_NxC)
             total_N = 1 + exp_NxC @ ones_C
         if not total_N.max() < 1e300:
             # Only logits in the hundreds come here: shift each sample's greatest logit to 0.
-            logits_NxC = features.logits(weights_FxC[:, 1:] - weights_FxC[:, :1])
+            logits_NxC = features.logits(relative_FxC)
             top_N = np.maximum(logits_NxC.max(axis=1), 0)
             exp_NxC = np.exp(logits_NxC - top_N[:, None])
             total_N = np.exp(-top_N) + exp_NxC @ ones_C
             loss += balance_N @ top_N
         loss += balance_N @ np.log(total_N)
         exp_NxC *= (balance_N / total_N)[:, None]
-        gradient_FxC = np.empty_like(weights_FxC)
-        gradient_FxC[:, 1:] = features.transpose(exp_NxC)
-        gradient_FxC[:, 0] = balance_F - gradient_FxC[:, 1:].sum(axis=1)
-        return loss, (gradient_FxC - target_FxC).ravel()
+        gradient_FxL = features.transpose(exp_NxC) - target_FxC[:, 1:]
+        if num_classes > 2:
+            gradient_FxL = np.column_stack([-gradient_FxL.sum(axis=1), gradient_FxL])
+        if penalty:
+            shrunk_FxL = weights_FxL * (np.arange(len(weights_FxL)) < len(weights_FxL) - 1)[:, None]
+            loss += penalty / 2 * np.vdot(shrunk_FxL, shrunk_FxL)
+            gradient_FxL = gradient_FxL + penalty * shrunk_FxL
+        return loss, gradient_FxL.ravel()
 
     return objective

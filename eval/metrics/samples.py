@@ -19,6 +19,8 @@ class Samples:
       num_classes: number of distinct values of each source.
       num_codes: number of distinct values of each latent; empty for continuous latents.
       discrete: whether the latents are codes.
+      values_NxZ: the latents as they were given, float64; of codes their own values.
+      given_as_integers: whether their dtype was one of integers.
     """
 
     sources_NxS: np.ndarray
@@ -26,6 +28,8 @@ class Samples:
     num_classes: tuple[int, ...]
     num_codes: tuple[int, ...]
     discrete: bool
+    values_NxZ: np.ndarray
+    given_as_integers: bool
 
     @property
     def num_samples(self) -> int:
@@ -51,11 +55,7 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
     """
     sources_NxS = _real_matrix(sources, "sources", "S")
     latents_NxZ = _real_matrix(latents, "latents", "Z")
-    if len(sources_NxS) != len(latents_NxZ):
-        raise InputError(
-            f"sources have {len(sources_NxS)} rows and latents {len(latents_NxZ)}: pass one row "
-            "per sample in both, in the same order"
-        )
+    _check_lengths(sources_NxS, latents_NxZ)
     if sources_NxS.dtype.kind == "f" and np.any(sources_NxS != np.round(sources_NxS)):
         raise InputError(
             "sources hold fractional values, expected integer class labels: pass the index of "
@@ -67,12 +67,30 @@ def make_samples(sources: Any, latents: Any, *, discrete: bool) -> Samples:
             "no source takes more than one value, so there is nothing to disentangle: pass "
             "samples in which at least one source varies"
         )
+    integers = latents_NxZ.dtype.kind in "iu"
+    values_NxZ = latents_NxZ.astype(np.float64)
     num_codes: tuple[int, ...] = ()
     if discrete:
         latents_NxZ, num_codes = _relabel(latents_NxZ)
     else:
-        latents_NxZ = latents_NxZ.astype(np.float64)
-    return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete)
+        latents_NxZ = values_NxZ
+    return Samples(sources_NxS, latents_NxZ, num_classes, num_codes, discrete, values_NxZ, integers)
+
+
+def make_pairs(sources: Any, latents: Any, *, per_source: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Checks (N, S) sources and (N, Z) latents that both enter as real numbers; float64.
+
+    Raises:
+      InputError: wrong number of dimensions, no rows or columns, lengths that differ, NaN or inf,
+        dtypes that are not real numbers, or fewer than `per_source` S + 1 rows.
+    """
+    sources_NxS = _real_matrix(sources, "sources", "S").astype(np.float64)
+    latents_NxZ = _real_matrix(latents, "latents", "Z").astype(np.float64)
+    _check_lengths(sources_NxS, latents_NxZ)
+    fewest = per_source * sources_NxS.shape[1] + 1
+    if len(sources_NxS) < fewest:
+        raise InputError(f"there are {len(sources_NxS)} samples: pass at least {fewest}")
+    return sources_NxS, latents_NxZ
 
 
 def drop_constant_sources(samples: Samples) -> Samples:
@@ -93,13 +111,53 @@ def make_binned(samples: Samples, num_bins: int = 20) -> Samples:
     """
     if samples.discrete:
         return samples
-    unit_NxZ = standardise(samples.latents_NxZ)
-    low_Z = unit_NxZ.min(axis=0)
-    extent_Z = unit_NxZ.max(axis=0) - low_Z
-    scale_Z = np.divide(num_bins, extent_Z, out=np.zeros_like(extent_Z), where=extent_Z > 0)
-    bins_NxZ = np.minimum((unit_NxZ - low_Z) * scale_Z, num_bins - 1).astype(np.int64)
+    bins_NxZ = cut_into_bins(samples.latents_NxZ, num_bins)
     codes_NxZ, num_codes = _relabel(bins_NxZ)
-    return dataclasses.replace(samples, latents_NxZ=codes_NxZ, num_codes=num_codes, discrete=True)
+    return dataclasses.replace(
+        samples,
+        latents_NxZ=codes_NxZ,
+        num_codes=num_codes,
+        discrete=True,
+        values_NxZ=codes_NxZ.astype(np.float64),
+        given_as_integers=True,
+    )
+
+
+def cut_into_bins(values_NxK: np.ndarray, num_bins: int = 20) -> np.ndarray:
+    """Columns as int64 bins of equal width, from 0; a column that never varies is all 0."""
+    unit_NxK = standardise(values_NxK)
+    low_K = unit_NxK.min(axis=0)
+    extent_K = unit_NxK.max(axis=0) - low_K
+    scale_K = np.divide(num_bins, extent_K, out=np.zeros_like(extent_K), where=extent_K > 0)
+    return np.minimum((unit_NxK - low_K) * scale_K, num_bins - 1).astype(np.int64)
+
+
+def make_doubled(samples: Samples, noise: float) -> Samples:
+    """Continuous samples given twice, latents standardised and with normal noise (always the same).
+
+    Modular2025 does so before it estimates anything, so that every sample has a neighbour of its
+    own class.
+    """
+    unit_NxZ = np.concatenate([standardise(samples.latents_NxZ)] * 2)
+    latents_NxZ = unit_NxZ + np.random.default_rng(0).normal(0, noise, unit_NxZ.shape)
+    return dataclasses.replace(
+        samples, sources_NxS=np.concatenate([samples.sources_NxS] * 2), latents_NxZ=latents_NxZ
+    )
+
+
+def make_coarse(samples: Samples, max_classes: int) -> Samples:
+    """The same samples with sources of more classes cut into that many bins of equal width."""
+    columns, nums = [], []
+    for labels_N, num in zip(samples.sources_NxS.T, samples.num_classes, strict=True):
+        if num > max_classes:
+            bins_N = labels_N * max_classes // (num - 1)
+            labels_N = np.minimum(bins_N, max_classes - 1)
+            num = max_classes
+        columns.append(labels_N)
+        nums.append(num)
+    return dataclasses.replace(
+        samples, sources_NxS=np.stack(columns, axis=1), num_classes=tuple(nums)
+    )
 
 
 def halve_rows(num_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,6 +201,14 @@ def _real_matrix(values: Any, name: str, columns: str) -> np.ndarray:
         bad = int((~np.isfinite(values)).any(axis=1).sum())
         raise InputError(f"{name} hold NaN or inf in {bad} of {len(values)} rows: drop those rows")
     return values
+
+
+def _check_lengths(sources_NxS: np.ndarray, latents_NxZ: np.ndarray) -> None:
+    if len(sources_NxS) != len(latents_NxZ):
+        raise InputError(
+            f"sources have {len(sources_NxS)} rows and latents {len(latents_NxZ)}: pass one row "
+            "per sample in both, in the same order"
+        )
 
 
 def _relabel(values_NxD: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:

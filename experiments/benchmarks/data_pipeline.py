@@ -67,8 +67,8 @@ def make_arms(scratch: Path) -> dict[str, Callable[[], Iterator]]:
     records = open_records(paths, "array_record", [spec.num_images])
     on_disk = PreparedDataset(spec, records, None)
     in_memory = MemoryDataset(on_disk)
-    split = make_split(spec, "heldout", seed=0, num_heldout=spec.num_images // 10)
-    whole = make_split(rendered.spec, "heldout", seed=0)
+    split = make_split(spec)
+    whole = make_split(rendered.spec)
 
     def stream(dataset, part, **kwargs):
         return lambda: make_train_iterator(dataset, part, batch_size=BATCH, seed=0, **kwargs)

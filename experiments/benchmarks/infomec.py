@@ -22,7 +22,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from sklearn import exceptions, feature_selection, linear_model, metrics, preprocessing  # noqa: E402
 
-from eval.metrics import explicitness, information, logistic  # noqa: E402
+from eval.metrics import explicitness, information  # noqa: E402
+from eval.metrics.dialects import DIALECTS  # noqa: E402
 from eval.metrics.infomec import compute_infomec  # noqa: E402
 from eval.metrics.samples import make_samples  # noqa: E402
 from experiments.benchmarks.report import median_seconds_in_turn, write_report  # noqa: E402
@@ -94,7 +95,7 @@ def compare(
     ours: dict[str, Callable] = {
         "NMI": lambda: information.compute_nmi(samples),
         "InfoE": lambda: explicitness.compute_explicitness(
-            samples, everything, everything, logistic.compute_losses
+            samples, everything, everything, DIALECTS["lq2023"]
         ),
         "all": lambda: compute_infomec(sources, latents, discrete=discrete, heldout=False),
     }

@@ -87,7 +87,11 @@ def _make_config(
                 "protocol": "heldout",
                 "split_seed": 0,
                 "order_seed": 0,
-                "num_heldout": 10_000,
+                "num_validation": 10_000,  # at most, and at most a tenth of the images
+                "num_test": 10_000,  # likewise
+                "marginalised": (),  # sources that metrics do not see: smallnorb's ("instance",)
+                "num_pairs": 1,  # of sources that depend on each other: protocol=correlated
+                "correlation_width": 0.1,  # in shares of a range: correlated, confounded
                 "render_in_step": True,  # rendered datasets only
             },
             "model": {

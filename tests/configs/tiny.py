@@ -12,7 +12,7 @@ def get_config(model: str = "qlae") -> ConfigDict:
     config.log_every = 5
     config.batch_size = 16
     config.data.image_size = 8
-    config.data.num_heldout = 1_000
+    config.data.num_validation = config.data.num_test = 1_000
     for network in (config.model.encoder, config.model.decoder):
         network.update({"widths": (4, 4), "dense": (16,)})
     return config

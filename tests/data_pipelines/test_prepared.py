@@ -16,7 +16,7 @@ from data_pipelines import example_proto, prepare
 from data_pipelines.datasets import make_dataset
 from data_pipelines.pipeline import make_train_iterator
 from data_pipelines.prepared import MemoryDataset, open_prepared
-from data_pipelines.splits import make_split
+from data_pipelines.splits import SplitOptions, make_split
 from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 
@@ -185,7 +185,7 @@ def test_remote_data_without_its_library_is_one_line(tmp_path, monkeypatch):
 def test_pipeline_over_a_prepared_dataset(tmp_path, monkeypatch):
     spec, images, _ = prepare_small(tmp_path, monkeypatch)
     dataset = make_dataset("shapes3d", data_dir=tmp_path / "data")
-    split = make_split(spec, "heldout", seed=0, num_heldout=30)
+    split = make_split(spec, SplitOptions(num_validation=30, num_test=30))
     arguments = {"batch_size": 43, "seed": 1}
     batches = make_train_iterator(dataset, split, **arguments)
     order = make_train_iterator(dataset, split, emit="index", **arguments)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from eval import score
+from eval.metrics.dialects import DIALECTS
 from eval.metrics.errors import InputError
 from eval.metrics.infomec import compute_infomec
 from qlae.common.command_line import run_command
@@ -152,6 +153,56 @@ def test_mistakes_in_arguments(tmp_path, arrays, capsys):
         assert code == 2
         assert out == ""
         assert message in err
+        assert err.count("\n") == 1
+
+
+def test_all_dialects_side_by_side(tmp_path, capsys):
+    sources = np.random.default_rng(0).integers(0, 4, (300, 3))
+    np.save(tmp_path / "s.npy", sources)
+    np.save(tmp_path / "z.npy", np.pad(sources[:, :1], ((0, 0), (0, 1))))
+    code, out, err = run(
+        capsys, "--sources", tmp_path / "s.npy", "--latents", tmp_path / "z.npy", "--discrete",
+        "--dialect=all",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(out)["dialects"]
+    assert set(found) == set(DIALECTS)
+    assert found["lq2023"]["scores"]["infoc"] is not None
+    assert found["lq2023_trainer"]["scores"]["infoc"] is None
+    assert "a single latent is active" in found["lq2023_trainer"]["undefined"]["infoc"]
+    for name in DIALECTS:
+        assert f"\n{name} " in err
+    assert "largest - least" in err
+
+
+def test_one_dialect_and_its_decisions(tmp_path, capsys):
+    sources = np.random.default_rng(0).integers(0, 4, (300, 3))
+    np.save(tmp_path / "s.npy", sources)
+    file = tmp_path / "s.npy"
+    options = ["--sources", file, "--latents", file]
+    code, out, err = run(capsys, *options, "--dialect", "lq2023_trainer")
+    report = json.loads(out)
+    assert code == 0
+    assert report["dialect"] == "lq2023_trainer"
+    assert "k = 3" in report["infomec"]["protocol"]["nmi"]
+    assert "dialect lq2023_trainer" in err
+    assert "range > largest / 8" in err
+    code, out, err = run(capsys, *options, "--dialect", "tripod")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: no dialect is called 'tripod', did you mean 'tripod2024'?")
+
+
+def test_a_header_that_claims_more_than_there_is(tmp_path, capsys):
+    np.save(tmp_path / "s.npy", np.arange(4).reshape(2, 2))
+    with (tmp_path / "z.npy").open("wb") as file:
+        header = {"descr": "<i8", "fortran_order": False, "shape": (2**45, 2**7)}
+        np.lib.format.write_array_header_1_0(file, header)
+    (tmp_path / "q.csv").write_text('1,"2\n3,4\n' + "x" * 200_000)
+    np.savez(tmp_path / "none.npz")
+    for name in ("z.npy", "q.csv", "none.npz"):
+        code, out, err = run(capsys, "--sources", tmp_path / "s.npy", "--latents", tmp_path / name)
+        assert (code, out) == (2, "")
+        assert err.startswith("error: ")
         assert err.count("\n") == 1
 
 

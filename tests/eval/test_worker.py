@@ -72,7 +72,7 @@ def test_scores_are_infomec_of_the_held_out_indices(scored):
     encoding = evaluation.encode(run.load(40, evaluation.layout.replicated))
     assert encoding.latents_NxZ.dtype == np.int32
     data = evaluation.data
-    expected_sources = data.dataset.spec.sources_at(data.split.eval_indices)
+    expected_sources = data.dataset.spec.sources_at(data.split.test_indices)
     np.testing.assert_array_equal(encoding.sources_NxS, expected_sources)
     infomec = compute_infomec(encoding.sources_NxS, encoding.latents_NxZ, discrete=True)
     record = load_records(scored)[-1]
@@ -82,7 +82,7 @@ def test_scores_are_infomec_of_the_held_out_indices(scored):
 
 def test_held_out_images_are_never_trained_on(scored):
     split = Evaluations().find(open_run(scored)).data.split
-    assert not set(split.train_indices.tolist()) & set(split.eval_indices.tolist())
+    assert not set(split.train_indices.tolist()) & set(split.test_indices.tolist())
 
 
 def test_a_checkpoint_is_restored_and_decoded_as_the_readme_says(scored):
@@ -90,7 +90,7 @@ def test_a_checkpoint_is_restored_and_decoded_as_the_readme_says(scored):
     model = run.program.merge(run.load())
     evaluation = Evaluations().find(run)
     data = evaluation.data
-    images = data.dataset.images(data.split.eval_indices[:8]) / 255
+    images = data.dataset.images(data.split.test_indices[:8]) / 255
     codes = model.encode(images)
     reconstructions = jax.nn.sigmoid(model.decode(codes.z_hat))
     assert codes.indices.shape == (8, 12)

@@ -4,7 +4,19 @@ import argparse
 import sys
 import zipfile
 
+import numpy as np
+
 from tests.parity.check import check
+from tests.parity.compare import Kind
+from tests.parity.dialects import check_dialects, check_guard
+
+
+def _check(path: str, dtype: str) -> list[Kind]:
+    """Errors of a golden file of a model, or of InfoMEC cases by dialect."""
+    with np.load(path, allow_pickle=False) as arrays:
+        if any(key.endswith("/sources") for key in arrays.files):
+            return [*check_dialects(dict(arrays)), *check_guard(dict(arrays))]
+    return list(check(path, dtype).kinds.values())
 
 
 def main() -> int:
@@ -15,12 +27,12 @@ def main() -> int:
     failed = 0
     for path in args.files:
         try:
-            report = check(path, args.dtype)
+            kinds = _check(path, args.dtype)
         except (OSError, KeyError, ValueError, AssertionError, zipfile.BadZipFile) as error:
             print(f"error: {path} is not a golden file: {error}", file=sys.stderr)
             return 2
         print(f"{path} ({args.dtype})")
-        for kind in report.kinds.values():
+        for kind in kinds:
             name, error = kind.worst
             verdict = "ok" if kind.passed else "FAILED"
             print(f"  {kind.name:22} {error:9.2e} {kind.unit:18} at {name}: {verdict}")

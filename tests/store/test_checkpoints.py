@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from qlae.training.checkpoint import Checkpoints, list_steps, load_params
 
 from qlae.common.errors import UserError
-from qlae.training.checkpoint import Checkpoints, list_steps, load_params
 from qlae.training.state import TrainState
 from tests.store.faults import Faults
 

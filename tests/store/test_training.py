@@ -6,10 +6,10 @@ import time
 import jax
 import numpy as np
 import pytest
-
-from eval.records import load_records
 from eval.restored import open_run
 from qlae.training.checkpoint import list_steps
+
+from eval.records import load_records
 from tests import runs
 from tests.store.faults import Faults
 

@@ -1,11 +1,17 @@
 """The table of metrics: every entry runs, a wrong name is explained, a failure stays alone."""
 
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from eval.metrics import registry
 from eval.metrics.errors import InputError
 from eval.metrics.registry import METRICS, Metric, compute_metrics
+
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def samples(num=150):
@@ -51,3 +57,24 @@ def test_bad_input_is_reported_for_each_metric():
     )
     assert scores == {}
     assert "no source takes more than one value" in errors["infomec"]
+
+
+def test_metrics_alone_need_no_jax():
+    heavy = "[name for name in ('jax', 'qlae', 'matplotlib') if name in sys.modules]"
+    code = f"import sys, eval.metrics.registry; print({heavy})"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_dialect_is_that_of_infomec_alone():
+    sources, latents = samples()
+    names = ["infomec", "infomec_robust", "mig"]
+    plain, _ = compute_metrics(names, sources, latents, discrete=False)
+    other, _ = compute_metrics(names, sources, latents, discrete=False, dialect="modular2025")
+    assert other["infomec"]["infom"] != plain["infomec"]["infom"]
+    assert other["mig"] == plain["mig"]
+    assert other["infomec_robust"] == plain["infomec_robust"]
+    with pytest.raises(InputError, match="did you mean 'guard2026'"):
+        compute_metrics(names, sources, latents, discrete=False, dialect="guard")

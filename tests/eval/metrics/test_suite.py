@@ -253,9 +253,15 @@ def test_beta_vae_oracle():
     rng = np.random.default_rng(1)
 
     def points(num):
-        drawn = list(draw_groups(sources, num, 128, rng))
-        differences = [np.abs(unit[rows[:64]] - unit[rows[64:]]).mean(0) for _, rows in drawn]
-        return np.array(differences), np.array([fixed for fixed, _ in drawn])
+        differences, shared = [], []
+        for _ in range(num):
+            fixed = rng.integers(sources.shape[1])
+            one = rng.integers(len(sources), size=64)
+            alike = [np.flatnonzero(sources[:, fixed] == v) for v in range(3)]
+            other = [rng.choice(alike[value]) for value in sources[one, fixed]]
+            differences.append(np.abs(unit[one] - unit[other]).mean(0))
+            shared.append(fixed)
+        return np.array(differences), np.array(shared)
 
     model = linear_model.LogisticRegression().fit(*points(4000))
     expected = model.score(*points(3000))
