@@ -10,6 +10,7 @@ import numpy as np
 from data_pipelines.from_config import Data, make_prepare
 from data_pipelines.pipeline import make_eval_batches
 from qlae.program import Program
+from qlae.training.feed import Feed
 from qlae.training.layout import Layout
 from qlae.training.state import Params
 
@@ -36,7 +37,7 @@ def make_encoder(
 
     Batches are split over the mesh, the last padded under a mask; the parameters are not donated.
     """
-    prepare = make_prepare(data.dataset)
+    prepare, feed = make_prepare(data.dataset), Feed(layout)
 
     def encode_batch(params: Params, batch: dict[str, jax.Array]) -> tuple[jax.Array, ...]:
         model = program.merge(params)
@@ -58,7 +59,7 @@ def make_encoder(
             process_index=jax.process_index(),
             process_count=jax.process_count(),
         ):
-            latents_b, psnr_b, mask_b = jitted(params, layout.put_batch(batch))
+            latents_b, psnr_b, mask_b = jitted(params, feed.put(batch))
             mask = np.asarray(mask_b)
             latents.append(np.asarray(latents_b)[mask])
             psnr.append(np.asarray(psnr_b)[mask])

@@ -25,7 +25,7 @@ from ml_collections import ConfigDict
 from experiments.config_check import check_config
 from experiments.config_file import load_config
 from experiments.configs.arms import ARMS
-from experiments.population import make_population
+from experiments.members import make_members
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError, make_unknown_name_error
 from qlae.run_directory import RunDirectory
@@ -61,7 +61,7 @@ class Run:
         One that lacks a member's directory is interrupted.
         """
         directory = RunDirectory(self.workdir)
-        members = make_population(self.load_config(), directory).members
+        members = make_members(self.load_config(), directory)
         states = {member.directory.state for member in members}
         if len(states) == 1:
             return states.pop()
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> Exit:
             setattr(options, name, value)
     sweep = list(make_runs(options))
     for run in sweep:
-        make_population(run.load_config(), RunDirectory(run.workdir))
+        make_members(run.load_config(), RunDirectory(run.workdir))
     if options.dry_run:
         for run in sweep:
             print(f"{run.state:12} {shlex.join(run.arguments)}")

@@ -22,8 +22,9 @@ from experiments import processes
 from experiments.config_check import check_config
 from experiments.config_file import load_config, parse_with_overrides
 from experiments.listing import format_listing
+from experiments.members import make_members
 from experiments.parameter_table import write_parameter_tables
-from experiments.population import Population, make_population
+from experiments.population import Population
 from experiments.profiling import profile_steps
 from experiments.reporter import Reporter, SilentReporter
 from experiments.trainer import Trainer, make_trainer
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> Exit:
     with processes.together():
         config = load_config(options.config, overrides)
         check_config(config)
-        population = make_population(config, RunDirectory(options.workdir))
+        population = Population(make_members(config, RunDirectory(options.workdir)))
     processes.check_agreement(config)
     return train_population(population)
 
@@ -145,7 +146,7 @@ def make_take_step(population: Population, trainer: Trainer, batches: DatasetIte
     slots = trainer.layout.assign_slots(population.living)
     configs = [population.members[slot].config for slot in slots]
     hyperparameters = trainer.put_hyperparameters(configs)
-    device_batches = map(trainer.layout.put_batch, batches)
+    device_batches = map(trainer.feed.put, batches)
 
     def take_step(state: TrainState) -> tuple[TrainState, Metrics]:
         return trainer.step(state, hyperparameters, next(device_batches))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from data_pipelines.pipeline import make_train_iterator
 from qlae.dataset_facts import DatasetFacts
 from qlae.objectives.player import Metrics
 from qlae.program import Program, make_hyperparameters, make_program
+from qlae.training.feed import Feed
 from qlae.training.layout import Layout
 from qlae.training.mesh import choose_mesh_shape, make_mesh
 from qlae.training.state import Hyperparameters, TrainState
@@ -29,6 +29,7 @@ class Trainer:
         facts: what the model knows of that.
         program: the model and how one member is trained.
         layout: of members and batches on the mesh.
+        feed: batches' way there.
         init: seeds (slots,) -> the state, jitted.
         step: (state, hyperparameters, batch) -> (state, metrics), jitted; donates the state.
     """
@@ -38,12 +39,13 @@ class Trainer:
     facts: DatasetFacts
     program: Program
     layout: Layout
-    init: Callable[[Any], TrainState]
+    feed: Feed
+    init: Callable[[jax.Array], TrainState]
     step: Callable[..., tuple[TrainState, Metrics]]
 
     def make_batches(self) -> DatasetIterator:
         """Returns the endless batches of this process, from the first on."""
-        process_index, process_count = self.layout.process_share
+        process_index, process_count = self.feed.share
         return make_train_iterator(
             self.data.dataset,
             self.data.split,
@@ -61,25 +63,6 @@ class Trainer:
     def put_hyperparameters(self, configs: Sequence[ConfigDict]) -> Hyperparameters:
         """Returns the traced scalars (slots,) of one config a slot."""
         return self.layout.put_stacked([make_hyperparameters(config) for config in configs])
-
-    def abstract_step_arguments(self) -> tuple[Any, Any, dict[str, Any]]:
-        """Returns shapes, dtypes and shardings of the step's arguments, to compile it ahead."""
-        layout, spec = self.layout, self.data.dataset.spec
-
-        def stack(leaf: Any) -> jax.ShapeDtypeStruct:
-            shape = (layout.num_slots, *leaf.shape)
-            return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=layout.members)
-
-        state, hyperparameters = jax.tree.map(
-            stack, (self.program.abstract_state, self.program.hyperparameters)
-        )
-        renders = self.data.emit == "index"
-        batch = jax.ShapeDtypeStruct(
-            (self.config.batch_size, *(() if renders else spec.image_shape)),
-            jnp.int32 if renders else jnp.uint8,
-            sharding=layout.batch,
-        )
-        return state, hyperparameters, {self.data.emit: batch}
 
 
 def make_trainer(
@@ -108,6 +91,7 @@ def make_trainer(
         facts=facts,
         program=program,
         layout=layout,
+        feed=Feed(layout),
         init=jax.jit(layout.map_init(program.init), out_shardings=layout.members),
         step=jax.jit(
             step,

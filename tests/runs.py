@@ -75,9 +75,9 @@ def see_devices(count: int) -> Iterator[None]:
     """Lets JAX show so many of the simulated devices alone."""
     devices = jax.devices()[:count]
     with (
-        mock.patch("jax.devices", lambda: devices),
-        mock.patch("jax.local_devices", lambda: devices),
-        mock.patch("jax.device_count", lambda: count),
+        mock.patch("jax.devices", return_value=devices),
+        mock.patch("jax.local_devices", return_value=devices),
+        mock.patch("jax.device_count", return_value=count),
     ):
         yield
 

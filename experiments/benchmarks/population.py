@@ -16,7 +16,7 @@ import jax
 
 from experiments.benchmarks.report import median_seconds_in_turn, write_report
 from experiments.config_file import load_config
-from experiments.population import make_population
+from experiments.members import make_members
 from experiments.trainer import make_trainer
 from qlae.run_directory import RunDirectory
 
@@ -29,14 +29,14 @@ class Runner:
     def __init__(self, config_file: str, num_members: int):
         config = load_config(config_file)
         config.population.seeds = num_members
-        population = make_population(config, RunDirectory("unused"))
+        members = make_members(config, RunDirectory("unused"))
         trainer = make_trainer(config, num_members)
-        slots = trainer.layout.assign_slots(population.living)
-        configs = [population.members[slot].config for slot in slots]
+        slots = trainer.layout.assign_slots(range(num_members))
+        configs = [members[slot].config for slot in slots]
         self.rows = trainer.layout.mesh.shape["population"]
         self._state = trainer.init(trainer.put_seeds(configs))
         hyperparameters = trainer.put_hyperparameters(configs)
-        self._batches = map(trainer.layout.put_batch, trainer.make_batches())
+        self._batches = map(trainer.feed.put, trainer.make_batches())
         began = time.perf_counter()
         arguments = (self._state, hyperparameters, next(self._batches))
         compiled = trainer.step.lower(*arguments).compile()  # type: ignore[attr-defined]

@@ -15,7 +15,6 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from qlae.collectives import AXIS
-from qlae.common.errors import UserError
 from qlae.training.mesh import POPULATION
 
 
@@ -104,35 +103,6 @@ class Layout:
             return tree
         return self._replicate(tree)
 
-    @functools.cached_property
-    def process_share(self) -> tuple[int, int]:
-        """Which of how many equal runs of a global batch this process feeds to its devices.
-
-        Processes along `population` feed the same run.
-
-        Raises:
-            UserError: the places of its devices along `data` are no such run.
-        """
-        mine = np.vectorize(_is_local)(self.mesh.devices)
-        places = np.flatnonzero(mine.any(axis=0))
-        num_data = self.mesh.shape[AXIS]
-        start, size = int(places[0]), len(places)
-        if places[-1] - start + 1 != size or start % size or num_data % size:
-            raise UserError(
-                f"config.mesh.data={num_data} cuts across the devices of a process; choose "
-                "one that divides the devices of a process, or is a multiple of them"
-            )
-        return start // size, num_data // size
-
-    def put_batch(self, share: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """Returns the global batch of which this process holds `share` (`process_share`)."""
-        return {
-            name: jax.make_array_from_process_local_data(
-                self.batch, array, (len(array) * self.process_share[1], *array.shape[1:])
-            )
-            for name, array in share.items()
-        }
-
     def _for_each_slot(self, function: Callable[[Any], Any], slots: Any) -> Any:
         """Does the same to each slot of a row, and stacks the results.
 
@@ -160,7 +130,3 @@ class Layout:
     @functools.cached_property
     def _replicate(self) -> Callable[[Any], Any]:
         return jax.jit(lambda tree: tree, out_shardings=self.replicated)
-
-
-def _is_local(device: jax.Device) -> bool:
-    return device.process_index == jax.process_index()

@@ -9,12 +9,13 @@ import pytest
 
 from eval.records import load_records
 from experiments.config_file import load_config
-from experiments.population import make_population
+from experiments.members import make_members
 from experiments.trainer import make_trainer
 from qlae.common.errors import UserError
 from qlae.run_directory import RunDirectory, list_steps
 from tests import runs
 from tests.experiments.test_train import final_params
+from tpu_scripts.experiment import make_abstract_arguments
 
 
 def population_config(model="qlae", seeds=2, **population):
@@ -26,7 +27,7 @@ def population_config(model="qlae", seeds=2, **population):
 
 def test_members_are_seeds_times_settings_with_the_configs_of_lone_runs():
     config = population_config(weight_decay=(0.1, 0.5), weights={"commit": (0.01, 0.1)})
-    members = make_population(config, RunDirectory("runs/x")).members
+    members = make_members(config, RunDirectory("runs/x"))
     names = [os.path.relpath(member.directory.path) for member in members]
     assert names[:3] == [
         "runs/x/weight_decay_0.1_commit_0.01/seed_0",
@@ -37,9 +38,9 @@ def test_members_are_seeds_times_settings_with_the_configs_of_lone_runs():
     alone = load_config("tests/configs/tiny.py")
     alone.seed, alone.optimizer.weight_decay, alone.weights.commit = 1, 0.1, 0.01
     assert members[1].config.to_dict() == alone.to_dict()
-    assert [m.config.seed for m in make_population(alone, RunDirectory("y")).members] == [1]
+    assert [m.config.seed for m in make_members(alone, RunDirectory("y"))] == [1]
     config = population_config(seeds=1, weight_decay=(0.123,))
-    (single,) = make_population(config, RunDirectory("z")).members
+    (single,) = make_members(config, RunDirectory("z"))
     assert single.config.optimizer.weight_decay == 0.123
 
 
@@ -47,16 +48,16 @@ def test_an_unknown_term_is_one_line():
     config = population_config()
     config.population.weights = {"comit": (0.1,)}
     with pytest.raises(UserError, match=r"population.weights.comit: qlae has no such term"):
-        make_population(config, RunDirectory("x"))
+        make_members(config, RunDirectory("x"))
 
 
 def test_settings_have_directories_of_their_own():
     config = population_config(seeds=1, learning_rate=(0.001, 0.0010000001))
-    first, second = make_population(config, RunDirectory("x")).members
+    first, second = make_members(config, RunDirectory("x"))
     assert first.directory.path != second.directory.path
     config.population.learning_rate = (0.001, 0.001)
     with pytest.raises(UserError, match=r"population.learning_rate lists a value twice"):
-        make_population(config, RunDirectory("x"))
+        make_members(config, RunDirectory("x"))
 
 
 @pytest.mark.parametrize("model", ["qlae", "qlinfo_wgan_gp"])
@@ -64,7 +65,7 @@ def test_no_collective_crosses_members(model):
     """On a mesh of 4 x 2 every collective stays within the two devices of one member."""
     trainer = make_trainer(population_config(model), 4, jax.devices()[:8])
     assert dict(trainer.layout.mesh.shape) == {"population": 4, "data": 2}
-    text = trainer.step.lower(*trainer.abstract_step_arguments()).compile().as_text()
+    text = trainer.step.lower(*make_abstract_arguments(trainer)).compile().as_text()
     kinds = r"(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute)(?:-start)?\("
     lines = [line for line in text.splitlines() if re.search(kinds, line)]
     assert lines

@@ -25,7 +25,7 @@ def take_steps(trainer: Trainer, seeds, num_steps: int):
     history = []
     batches = trainer.make_batches()
     for _ in range(num_steps):
-        batch = trainer.layout.put_batch(next(batches))
+        batch = trainer.feed.put(next(batches))
         state, metrics = trainer.step(state, hyperparameters, batch)
         history.append(jax.device_get(metrics))
     return jax.device_get(state), history
