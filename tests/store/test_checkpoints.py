@@ -4,13 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from qlae.training.checkpoint import Checkpoints, list_steps, load_params
+from etils import epath
 
 from qlae.common.errors import UserError
+from qlae.run_directory import list_steps
+from qlae.training.checkpoints import Checkpoints, load_params
 from qlae.training.state import TrainState
 from tests.store.faults import Faults
 
-RUN = "gs://bucket/run"
+RUN = epath.Path("gs://bucket/run")
 
 
 def make_state(step: int) -> TrainState:
@@ -23,10 +25,16 @@ def make_state(step: int) -> TrainState:
     )
 
 
+def make_checkpoints() -> Checkpoints:
+    """Returns the checkpoints of a lone run, whose stacked state has one slot."""
+    return Checkpoints({0: RUN}, lambda state, slot: jax.tree.map(lambda x: x[slot], state))
+
+
 def save(*steps: int) -> None:
-    checkpoints = Checkpoints(RUN)
+    checkpoints = make_checkpoints()
     for step in steps:
-        checkpoints.save(step, make_state(step), {"data": step})
+        stacked = jax.tree.map(lambda x: x[None], make_state(step))
+        checkpoints.save(step, stacked, [0], {"data": step})
     checkpoints.close()
 
 
@@ -45,7 +53,9 @@ def test_the_newest_checkpoint_is_restored_exactly(store):
     assert list_steps(RUN) == []
     save(10, 20)
     assert list_steps(RUN) == [10, 20]
-    state, position = Checkpoints(RUN).restore_newest(make_state(0))
+    checkpoints = make_checkpoints()
+    assert checkpoints.find_newest([0]) == 20
+    state, position = checkpoints.load(20, 0, make_state(0))
     assert_same(state, make_state(20))
     assert position == {"data": 20}
     assert_same(load_params(RUN, 10, abstract_params()), make_state(10).params)

@@ -1,15 +1,14 @@
 """A run on `gs://` from its first step to its table: killed in mid-save, resumed, scored."""
 
-import signal
 import time
 
 import jax
 import numpy as np
 import pytest
-from eval.restored import open_run
-from qlae.training.checkpoint import list_steps
 
 from eval.records import load_records
+from qlae.restore import open_run
+from qlae.run_directory import list_steps
 from tests import runs
 from tests.store.faults import Faults
 
@@ -27,13 +26,17 @@ def start(store, module: str, *arguments: str):
     return runs.start(module, *arguments, prefix=["env", *environment])
 
 
-def wait_for_operation(store, kind: str, path: str, process) -> None:
-    """Returns when a process has asked for an operation, answered or not."""
-    deadline = time.monotonic() + 120
-    while not store.list_operations(kind, path):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def kill_at_operation(store, kind: str, path: str, process) -> None:
+    """Kills a process as soon as it has asked for an operation, answered or not."""
+    deadline = time.monotonic() + 240
+    try:
+        while not store.list_operations(kind, path):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def final_params(workdir):
@@ -46,9 +49,7 @@ def killed(store):
     marker = "runs/tiny/checkpoints/30/commit_success.txt"
     store.set_faults(Faults(hanging=1.0, hang_seconds=3_600, matching=f"write .*{marker}"))
     process = start(store, "experiments.train", *SHORT, f"--workdir={RUN}")
-    wait_for_operation(store, "write", marker, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    kill_at_operation(store, "write", marker, process)
     store.set_faults(Faults())
     assert list_steps(RUN) == [15]
     return store
