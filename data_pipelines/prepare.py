@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.where:
         print(spec.publication.describe() if spec.publication else f"{spec.name} is rendered here")
         return
-    if options.data_dir is None:
+    if not options.data_dir:
         parser.error("--data_dir is required")
     logging.getLogger("absl").setLevel(logging.ERROR)
     folder = prepare(

@@ -15,7 +15,7 @@ import numpy as np
 from data_pipelines.datasets import Dataset, make_dataset
 from data_pipelines.grid import DatasetSpec
 from data_pipelines.random_order import random_keys
-from data_pipelines.specs import SPECS
+from data_pipelines.specs import SPECS, get_spec
 from qlae.common.command_line import Parser, run_command
 from qlae.common.files import write_output
 
@@ -94,6 +94,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="chooses the sources held still")
     parser.add_argument("--output", help="the picture, a PNG; by default DATASET.png here")
     options = parser.parse_args(arguments)
+    if get_spec(options.dataset).rendered and options.data_dir:
+        parser.error(f"{options.dataset} is rendered here: it has no --data_dir")
     dataset = make_dataset(
         options.dataset, image_size=options.image_size, data_dir=options.data_dir
     )

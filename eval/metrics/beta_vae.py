@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from sklearn import exceptions, linear_model
 
-from eval.metrics.groups import Groups, make_groups
-from eval.metrics.samples import Samples, drop_constant_sources, make_samples, standardise
-from eval.metrics.threads import one_thread
+from .groups import Groups, make_groups
+from .samples import Samples, drop_constant_sources, make_samples, standardise
+from .threads import one_thread
 
 NUM_PAIRS = 64
 NUM_FITTED = 10_000

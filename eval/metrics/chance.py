@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from eval.metrics.information import NUM_NEIGHBORS, estimate_information, normalise
-from eval.metrics.samples import Samples
+from .information import NUM_NEIGHBORS, estimate_information, normalise
+from .samples import Samples
 
 NUM_PERMUTATIONS = 16
 # Standard deviations above the mean of permutations: with 16 of them, a pair without information

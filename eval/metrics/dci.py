@@ -12,8 +12,8 @@ import numpy as np
 from scipy import special
 from sklearn import ensemble
 
-from eval.metrics.errors import InputError
-from eval.metrics.samples import drop_constant_sources, halve_rows, make_samples
+from .errors import InputError
+from .samples import drop_constant_sources, halve_rows, make_samples
 
 
 def compute_dci(

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from eval.metrics.errors import InputError
-from eval.metrics.samples import Samples
+from .errors import InputError
+from .samples import Samples
 
 DEFAULT_DIALECT = "lq2023"
 

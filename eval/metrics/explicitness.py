@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from eval.metrics.dialects import Dialect
-from eval.metrics.information import compute_entropy
-from eval.metrics.logistic import Task, compute_losses
-from eval.metrics.samples import Samples
+from .dialects import Dialect
+from .information import compute_entropy
+from .logistic import Task, compute_losses
+from .samples import Samples
 
 
 def compute_explicitness(

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.groups import Groups, make_groups
-from eval.metrics.samples import Samples, drop_constant_sources, make_samples, standardise
+from .groups import Groups, make_groups
+from .samples import Samples, drop_constant_sources, make_samples, standardise
 
 GROUP_SIZE = 64
 NUM_FITTED = 10_000

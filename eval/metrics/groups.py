@@ -8,8 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from eval.metrics.errors import InputError
-from eval.metrics.samples import Samples
+from .errors import InputError
+from .samples import Samples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.chance import compute_nmi_above_chance
-from eval.metrics.dialects import (
+from .chance import compute_nmi_above_chance
+from .dialects import (
     DEFAULT_DIALECT,
     Dialect,
     explain_edge,
     find_active_latents,
     get_dialect,
 )
-from eval.metrics.errors import InputError
-from eval.metrics.explicitness import compute_explicitness
-from eval.metrics.information import compute_nmi, compute_source_entropies
-from eval.metrics.samples import Samples, halve_rows, make_coarse, make_doubled, make_samples
+from .errors import InputError
+from .explicitness import compute_explicitness
+from .information import compute_nmi, compute_source_entropies
+from .samples import Samples, halve_rows, make_coarse, make_doubled, make_samples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ import dataclasses
 import numpy as np
 from scipy import special
 
-from eval.metrics.samples import Samples, standardise
-from eval.metrics.threads import map_in_threads
+from .samples import Samples, standardise
+from .threads import map_in_threads
 
 NUM_NEIGHBORS = 10
 # Standard deviations below which two values count as equal: far above the rounding of standardised

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 from scipy import optimize, sparse
 
-from eval.metrics.dialects import Dialect
-from eval.metrics.samples import Samples, standardise
-from eval.metrics.threads import map_in_threads
+from .dialects import Dialect
+from .samples import Samples, standardise
+from .threads import map_in_threads
 
 TOLERANCE = 1e-4
 LOSS_TOLERANCE = 64 * np.finfo(np.float64).eps

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from eval.metrics.samples import make_pairs
+from .samples import make_pairs
 
 _NUM_FOLDS = 5
 

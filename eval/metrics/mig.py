@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics import information
-from eval.metrics.samples import make_binned, make_samples
+from . import information
+from .samples import make_binned, make_samples
 
 
 def compute_mig(sources_NxS: Any, latents_NxZ: Any, *, discrete: bool) -> dict[str, float]:

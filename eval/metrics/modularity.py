@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics import information
-from eval.metrics.samples import drop_constant_sources, make_binned, make_samples
+from . import information
+from .samples import drop_constant_sources, make_binned, make_samples
 
 
 def compute_modularity(sources_NxS: Any, latents_NxZ: Any, *, discrete: bool) -> dict[str, float]:

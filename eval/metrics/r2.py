@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.samples import make_pairs, standardise
+from .samples import make_pairs, standardise
 
 
 def compute_r2(sources_NxS: Any, latents_NxZ: Any, *, discrete: bool) -> dict[str, float]:

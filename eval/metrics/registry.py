@@ -7,18 +7,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eval.metrics.beta_vae import compute_beta_vae
-from eval.metrics.dci import compute_dci, compute_dci_forest
-from eval.metrics.dialects import DEFAULT_DIALECT, get_dialect
-from eval.metrics.errors import InputError
-from eval.metrics.factor_vae import compute_factor_vae
-from eval.metrics.infomec import compute_infomec
-from eval.metrics.mcc import compute_mcc
-from eval.metrics.mig import compute_mig
-from eval.metrics.modularity import compute_modularity
-from eval.metrics.r2 import compute_r2
-from eval.metrics.sap import compute_sap
-from eval.metrics.tmex import compute_tmex
+from .beta_vae import compute_beta_vae
+from .dci import compute_dci, compute_dci_forest
+from .dialects import DEFAULT_DIALECT, get_dialect
+from .errors import InputError
+from .factor_vae import compute_factor_vae
+from .infomec import compute_infomec
+from .mcc import compute_mcc
+from .mig import compute_mig
+from .modularity import compute_modularity
+from .r2 import compute_r2
+from .sap import compute_sap
+from .tmex import compute_tmex
 
 # Raised whenever a change moves a number: results of different versions are never averaged.
 METRIC_VERSION = "2"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.errors import InputError
+from .errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn import exceptions, svm
 
-from eval.metrics.samples import drop_constant_sources, halve_rows, make_samples
-from eval.metrics.threads import one_thread
+from .samples import drop_constant_sources, halve_rows, make_samples
+from .threads import one_thread
 
 
 def compute_sap(

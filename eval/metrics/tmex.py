@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
-from eval.metrics.samples import make_pairs, standardise
-from eval.metrics.threads import one_thread
+from .samples import make_pairs, standardise
+from .threads import one_thread
 
 NUM_HALVINGS = 9
 LEVEL = 0.05

@@ -271,6 +271,7 @@ def test_progress_shows_count_rate_and_eta(tmp_path, monkeypatch, capsys):
     [
         (["shapes3", "--data_dir=DIR"], "did you mean 'shapes3d'"),
         (["shapes3d"], "--data_dir is required"),
+        (["shapes3d", "--data_dir="], "--data_dir is required"),
         (["isaac3d", "--data_dir=DIR"], "no direct link to isaac3d is known"),
         (["shapes3d", "--data_dir=DIR", "--source=/no/such"], "no file or directory /no/such"),
         (["shapes3d", "--data_dir=DIR", "--source=/dev/zero"], "/dev/zero is neither a file nor"),

@@ -37,6 +37,7 @@ def test_command_writes_the_picture_and_prints_the_table(name, tmp_path, capsys)
         ["shapes3d"],
         ["shapes3d_rendered", "--output=/no/such/a.png"],
         ["shapes3d_rendered", "--seed=one"],
+        ["shapes3d_rendered", "--data_dir=/data"],
         ["shapes3d_rendered", "--image_size=-5"],
         ["dsprites_rendered", "--image_size=20"],
         [],
