@@ -5,7 +5,10 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
+import jax
+
 from eval.records import load_newest_record
+from experiments.population import Population
 from qlae.common.command_line import format_duration
 from qlae.common.event_log import SECONDS_BETWEEN_REMOTE_WRITES
 from qlae.common.files import is_remote
@@ -96,6 +99,20 @@ class LiveLine:
             if name in newest.scores
         ]
         return f" · {' '.join(scores)} @ {newest.step:,}" if scores else ""
+
+
+def announce(population: Population, first_step: int) -> None:
+    """Says what begins, on the first process."""
+    if jax.process_index() == 0:
+        count, living = len(population.members), len(population.living)
+        what = population.members[0].config.arm
+        if count > 1:
+            what = f"{living} members" if living == count else f"{living} of {count} members"
+        print(
+            f"training {what} from step {first_step:,} on {jax.device_count()} "
+            f"{jax.devices()[0].platform} device(s); the first step compiles",
+            file=sys.stderr,
+        )
 
 
 class Pace:

@@ -8,10 +8,8 @@ Run again with the same arguments it resumes, and its result is that of an unint
 """
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -19,9 +17,12 @@ from absl import logging
 from grain import DatasetIterator
 
 from experiments import processes
+from experiments.compilation_cache import keep_compiled
 from experiments.config_check import check_config
 from experiments.config_file import load_config, parse_with_overrides
+from experiments.keeper import PopulationKeeper
 from experiments.listing import format_listing
+from experiments.live_line import announce
 from experiments.members import make_members
 from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
@@ -31,10 +32,10 @@ from experiments.trainer import Trainer, make_trainer
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
 from qlae.objectives.player import Metrics
-from qlae.run_directory import RunDirectory, get_versions
+from qlae.run_directory import RunDirectory
 from qlae.training.checkpoints import Checkpoints
 from qlae.training.loop import Schedule, train
-from qlae.training.metrics_buffer import Means, MetricsBuffer
+from qlae.training.metrics_buffer import MetricsBuffer
 from qlae.training.preemption import Preemption
 from qlae.training.state import TrainState
 
@@ -81,7 +82,7 @@ def train_population(population: Population) -> Exit:
             print(f"{path} is complete: {schedule.num_steps:,} steps")
         population.check()
         return Exit.DONE
-    keep_compiled(population)
+    keep_compiled(population.members[0].directory)
     write_parameter_tables(population, trainer.program.abstract_params)
     paths = {index: population.members[index].directory.path for index in population.living}
     checkpoints = Checkpoints(paths, trainer.layout.take_member)
@@ -95,7 +96,7 @@ def train_population(population: Population) -> Exit:
         contextlib.closing(checkpoints),
         Preemption().watch() as preemption,
     ):
-        keeper = _Keeper(population, reporting, checkpoints, batches, preemption)
+        keeper = PopulationKeeper(population, reporting, checkpoints, batches, preemption)
         buffer = MetricsBuffer(trainer.layout.gather)
         last_step = train(state, first_step, take_step, schedule, keeper, buffer)
     if last_step < schedule.num_steps:
@@ -103,28 +104,6 @@ def train_population(population: Population) -> Exit:
         return Exit.STOPPED
     population.check()
     return Exit.DONE
-
-
-@dataclass(frozen=True)
-class _Keeper:
-    """What the loop reports to, saves to, and asks whether to go on."""
-
-    population: Population
-    reporter: Reporter | SilentReporter
-    checkpoints: Checkpoints
-    batches: DatasetIterator
-    preemption: Preemption
-
-    def report(self, step: int, means: Means, diverged: dict[int, str]) -> None:
-        self.population.fail(diverged)
-        self.reporter.report(step, means)
-
-    def save(self, step: int, state: TrainState) -> None:
-        position = {"data": self.batches.get_state(), "versions": get_versions()}
-        self.checkpoints.save(step, state, self.population.living, position)
-
-    def stops(self, step: int) -> bool:
-        return self.preemption.requested(step)
 
 
 def restore_or_init(
@@ -153,30 +132,6 @@ def make_take_step(population: Population, trainer: Trainer, batches: DatasetIte
 
     directory = population.members[0].directory.path / "profile"
     return profile_steps(take_step, trainer.config.profile.steps, directory)
-
-
-def keep_compiled(population: Population) -> None:
-    """Keeps compiled programs in the run directory, so that a restart does not wait for them.
-
-    Not on CPU, whose programs fit the very processor that they were compiled on.
-    """
-    if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        path = population.members[0].directory.path / "compilation_cache"
-        jax.config.update("jax_compilation_cache_dir", str(path))
-
-
-def announce(population: Population, first_step: int) -> None:
-    """Says what begins."""
-    if jax.process_index() == 0:
-        count, living = len(population.members), len(population.living)
-        what = population.members[0].config.arm
-        if count > 1:
-            what = f"{living} members" if living == count else f"{living} of {count} members"
-        print(
-            f"training {what} from step {first_step:,} on {jax.device_count()} "
-            f"{jax.devices()[0].platform} device(s); the first step compiles",
-            file=sys.stderr,
-        )
 
 
 if __name__ == "__main__":
