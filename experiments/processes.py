@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from experiments.roll_call import call_roll, name_processes
 from qlae.common.command_line import Parser
-from qlae.common.errors import RunFailed, StorageError, UserError
+from qlae.common.errors import RunFailed, StorageError, UserError, explain_os_error
 from qlae.run_directory import get_versions, to_plain
 
 _ROOT = Path(__file__).parents[1]
@@ -110,7 +110,7 @@ def together() -> Iterator[None]:
     except _KINDS as error:
         mine = error
     except OSError as error:
-        mine = StorageError(str(error))
+        mine = explain_os_error(error)
     for process, message in enumerate(_gather(_pack(mine))):
         if message and mine is None:
             raise _KINDS[int(message[0])](f"process {process}: {message[1:]}")

@@ -58,7 +58,10 @@ def run_process(module: str, *arguments: str, **options) -> tuple[int, str, str]
 
 
 def run(module: str, *arguments: str, devices: int = 1) -> tuple[int, str, str]:
-    """Runs a module's `main` here, which is quicker; returns exit code, output and errors."""
+    """Runs a module's `main` here, which is quicker; returns exit code, output and errors.
+
+    Its bits are not those of a process that sees one device: threads share the work otherwise.
+    """
     main = importlib.import_module(module).main
     output, errors = io.StringIO(), io.StringIO()
     with (

@@ -265,3 +265,11 @@ def _mean(values: np.ndarray) -> float:
     """Mean over what is not NaN; 0 over nothing."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else 0.0
+
+
+def compute_infomec_robust(
+    sources_NxS: Any, latents_NxZ: Any, *, discrete: bool
+) -> dict[str, float]:
+    """Returns the robust dialect's scores under names of their own, to stand beside any other."""
+    scores = compute_infomec(sources_NxS, latents_NxZ, discrete=discrete, dialect="robust").scores()
+    return {f"{name}_robust": value for name, value in scores.items()}

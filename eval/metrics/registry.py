@@ -2,70 +2,55 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+import importlib
+from collections.abc import Iterable
+from typing import Any
 
-import numpy as np
-
-from .beta_vae import compute_beta_vae
-from .dci import compute_dci, compute_dci_forest
 from .dialects import DEFAULT_DIALECT, get_dialect
 from .errors import InputError
-from .factor_vae import compute_factor_vae
-from .infomec import compute_infomec
-from .mcc import compute_mcc
-from .mig import compute_mig
-from .modularity import compute_modularity
-from .r2 import compute_r2
-from .sap import compute_sap
-from .tmex import compute_tmex
 
 # Raised whenever a change moves a number: results of different versions are never averaged.
 METRIC_VERSION = "2"
 
 
-class MetricFunction(Protocol):
-    """Scores of (N, S) integer sources and (N, Z) latents."""
-
-    def __call__(
-        self, sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool, seed: int = 0
-    ) -> dict[str, float]:
-        """Named scalars; `seed` has no effect on metrics that draw nothing."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """One entry of the table."""
+    """One entry of the table.
+
+    Attributes:
+      name: what configs and records call it.
+      description: one line.
+      home: the module that holds `compute_NAME`, imported when it is first computed:
+        scikit-learn, which few metrics need, takes long.
+      draws: whether it takes a seed.
+    """
 
     name: str
     description: str
-    function: MetricFunction
+    home: str
+    draws: bool = False
 
-
-def _infomec_robust(sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool) -> dict:
-    """The robust dialect under names of its own, so that it stands beside any other."""
-    scores = compute_infomec(sources_NxS, latents_NxZ, discrete=discrete, dialect="robust").scores()
-    return {f"{name}_robust": value for name, value in scores.items()}
-
-
-def _make_infomec(dialect: str) -> MetricFunction:
-    def score(sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool) -> dict:
-        found = compute_infomec(sources_NxS, latents_NxZ, discrete=discrete, dialect=dialect)
-        return found.scores()
-
-    return _drawing_nothing(score)
-
-
-def _drawing_nothing(compute: Callable[..., dict[str, float]]) -> MetricFunction:
-    """A metric without randomness, under the signature of all others."""
-
-    def score(
-        sources_NxS: np.ndarray, latents_NxZ: np.ndarray, *, discrete: bool, seed: int = 0
+    def compute(
+        self,
+        sources_NxS: Any,
+        latents_NxZ: Any,
+        *,
+        discrete: bool,
+        seed: int = 0,
+        dialect: str = DEFAULT_DIALECT,
     ) -> dict[str, float]:
-        del seed
-        return compute(sources_NxS, latents_NxZ, discrete=discrete)
+        """Returns named scalars of (N, S) integer sources and (N, Z) latents.
 
-    return score
+        `seed` has no effect on metrics that draw nothing, nor has `dialect` on others than InfoMEC.
+        """
+        home = importlib.import_module(f".{self.home}", __package__)
+        options: dict[str, Any] = {"seed": seed} if self.draws else {}
+        if self.name == "infomec":
+            options["dialect"] = dialect
+        found = getattr(home, f"compute_{self.name}")(
+            sources_NxS, latents_NxZ, discrete=discrete, **options
+        )
+        return found.scores() if self.name == "infomec" else found
 
 
 METRICS: dict[str, Metric] = {
@@ -74,35 +59,25 @@ METRICS: dict[str, Metric] = {
         Metric(
             "infomec",
             "InfoM, InfoE, InfoC, by a dialect; InfoE also held out (Hsu et al., 2023)",
-            _make_infomec(DEFAULT_DIALECT),
+            "infomec",
         ),
         Metric(
             "infomec_robust",
             "InfoMEC blind to stray samples and to chance information",
-            _drawing_nothing(_infomec_robust),
+            "infomec",
         ),
-        Metric("dci", "DCI by gradient boosting (Eastwood and Williams, 2018); slow", compute_dci),
-        Metric("dci_forest", "DCI by random forests; fast", compute_dci_forest),
-        Metric("mig", "mutual information gap (Chen et al., 2018)", _drawing_nothing(compute_mig)),
-        Metric("sap", "separated attribute predictability (Kumar et al., 2018)", compute_sap),
+        Metric("dci", "DCI by gradient boosting (Eastwood and Williams, 2018); slow", "dci", True),
+        Metric("dci_forest", "DCI by random forests; fast", "dci", True),
+        Metric("mig", "mutual information gap (Chen et al., 2018)", "mig"),
+        Metric("sap", "separated attribute predictability (Kumar et al., 2018)", "sap", True),
+        Metric("modularity", "modularity (Ridgeway and Mozer, 2018)", "modularity"),
+        Metric("mcc", "mean correlation coefficient, matched (Hyvarinen and Morioka, 2016)", "mcc"),
+        Metric("r2", "linear regression of sources on latents", "r2"),
         Metric(
-            "modularity",
-            "modularity (Ridgeway and Mozer, 2018)",
-            _drawing_nothing(compute_modularity),
+            "tmex", "T-MEX: tests of conditional independence (identifiability-guard, 2026)", "tmex"
         ),
-        Metric(
-            "mcc",
-            "mean correlation coefficient, matched (Hyvarinen and Morioka, 2016)",
-            _drawing_nothing(compute_mcc),
-        ),
-        Metric("r2", "linear regression of sources on latents", _drawing_nothing(compute_r2)),
-        Metric(
-            "tmex",
-            "T-MEX: tests of conditional independence (identifiability-guard, 2026)",
-            _drawing_nothing(compute_tmex),
-        ),
-        Metric("factor_vae", "FactorVAE score (Kim and Mnih, 2018)", compute_factor_vae),
-        Metric("beta_vae", "BetaVAE score (Higgins et al., 2017)", compute_beta_vae),
+        Metric("factor_vae", "FactorVAE score (Kim and Mnih, 2018)", "factor_vae", True),
+        Metric("beta_vae", "BetaVAE score (Higgins et al., 2017)", "beta_vae", True),
     )
 }
 
@@ -140,14 +115,15 @@ def compute_metrics(
     Raises:
       InputError: a metric or dialect that is not in its table, before anything is computed.
     """
-    infomec = _make_infomec(get_dialect(dialect).name)
+    dialect = get_dialect(dialect).name
     metrics = [get_metric(name) for name in names]
     scores: dict[str, dict[str, float]] = {}
     errors: dict[str, str] = {}
     for metric in metrics:
         try:
-            function = infomec if metric.name == "infomec" else metric.function
-            scores[metric.name] = function(sources_NxS, latents_NxZ, discrete=discrete, seed=seed)
+            scores[metric.name] = metric.compute(
+                sources_NxS, latents_NxZ, discrete=discrete, seed=seed, dialect=dialect
+            )
         except Exception as error:
             line = " ".join(str(error).split())
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "

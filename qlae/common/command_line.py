@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from qlae.common.errors import RunFailed, StorageError, UserError
+from qlae.common.errors import WRONG_PATHS, RunFailed, StorageError, UserError
 
 
 class Exit(enum.IntEnum):
@@ -19,16 +19,6 @@ class Exit(enum.IntEnum):
     TRY_AGAIN = 75  # storage or network; the same command may succeed
     INTERRUPTED = 130  # by Ctrl-C
     STOPPED = 143  # asked to stop, and did so in order; the same command resumes
-
-
-# Of the operating system's errors, those that no waiting mends.
-_WRONG_PATHS: tuple[type[OSError], ...] = (
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-    PermissionError,
-)
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +56,7 @@ def run_command(
         arguments: of the command line; None takes this process's.
         mistakes: further exceptions that are the user's mistake.
     """
-    all_mistakes: tuple[type[Exception], ...] = (UserError, *_WRONG_PATHS, *mistakes)
+    all_mistakes: tuple[type[Exception], ...] = (UserError, *WRONG_PATHS, *mistakes)
     try:
         code = main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

@@ -18,6 +18,21 @@ class StorageError(Exception):
     """A store or a network that did not answer as it should; the same command may succeed later."""
 
 
+# Of the operating system's errors, those that no waiting mends.
+WRONG_PATHS: tuple[type[OSError], ...] = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+
+
+def explain_os_error(error: OSError) -> UserError | StorageError:
+    """Returns what an error of the operating system means for the user."""
+    return (UserError if isinstance(error, WRONG_PATHS) else StorageError)(str(error))
+
+
 def make_unknown_name_error(kind: str, name: object, valid: Iterable[str]) -> UserError:
     """Returns a `UserError` for an unknown `name`, with the nearest valid one if any is."""
     valid = sorted(valid)

@@ -55,24 +55,13 @@ def assert_survivors(root, undisturbed, failing):
     assert all(step <= 8 for step in steps)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Populations that were never stopped, by the place of the member that fails."""
-    roots = {}
-    for failing in range(3):
-        roots[failing] = tmp_path_factory.mktemp("undisturbed") / "root"
-        code, _, errors = runs.train(roots[failing], *overrides(failing))
-        assert code == 1, errors
-    return roots
-
-
 class Crash(BaseException):
     """Ends a start in the middle, as nothing in the code expects."""
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
 def test_whichever_member_fails_the_others_go_on_from_their_own_step(
-    undisturbed, failing, tmp_path, monkeypatch
+    failing, tmp_path, monkeypatch
 ):
     rng = random.Random(failing)
     make_take_step = train.make_take_step
@@ -98,7 +87,9 @@ def test_whichever_member_fails_the_others_go_on_from_their_own_step(
     code, _, errors = runs.train(root, *overrides(failing))
     assert code == 1
     assert "1 of 3 members have diverged" in errors
-    assert_survivors(root, undisturbed[failing], failing)
+    undisturbed = tmp_path / "undisturbed"
+    assert runs.train(undisturbed, *overrides(failing))[0] == 1
+    assert_survivors(root, undisturbed, failing)
 
 
 def count_checkpoints(root):
@@ -107,7 +98,7 @@ def count_checkpoints(root):
 
 def kill_after_a_checkpoint(start, root, rng):
     """Starts processes, kills them all soon after a new checkpoint; returns whether they ran."""
-    before, processes = count_checkpoints(root), start()
+    before, processes = count_checkpoints(root), start(root)
     deadline = time.monotonic() + 300
     while count_checkpoints(root) == before and processes[0].poll() is None:
         assert time.monotonic() < deadline
@@ -122,14 +113,11 @@ def kill_after_a_checkpoint(start, root, rng):
 
 @pytest.mark.process
 @pytest.mark.parametrize("num_processes", [1, 2])
-def test_killed_again_and_again_each_survivor_ends_with_its_own_bits(
-    undisturbed, num_processes, tmp_path
-):
-    """Over two processes the members lie on other devices, but each on one: its bits stay."""
-    root, rng = tmp_path / "root", random.Random(7)
+def test_killed_again_and_again_each_survivor_ends_with_its_own_bits(num_processes, tmp_path):
+    root, undisturbed, rng = tmp_path / "root", tmp_path / "undisturbed", random.Random(7)
     arguments = overrides(1)
 
-    def start():
+    def start(root):
         if num_processes == 2:
             return start_together(root, 2, *arguments)
         command = (f"--config={runs.TINY}", f"--workdir={root}", *arguments)
@@ -137,9 +125,10 @@ def test_killed_again_and_again_each_survivor_ends_with_its_own_bits(
 
     killed = [kill_after_a_checkpoint(start, root, rng) for _ in range(2)]
     assert any(killed)
-    codes = [runs.finish(process)[0] for process in start()]
-    assert codes == [1] * num_processes
-    assert_survivors(root, undisturbed[1], 1)
+    for place in (root, undisturbed):
+        codes = [runs.finish(process)[0] for process in start(place)]
+        assert codes == [1] * num_processes
+    assert_survivors(root, undisturbed, 1)
 
 
 def test_deleting_failed_gives_another_try(tmp_path):

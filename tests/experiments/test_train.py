@@ -32,7 +32,7 @@ def assert_same(first, second):
 def finished(tmp_path_factory):
     """An uninterrupted run of the long tiny config."""
     workdir = tmp_path_factory.mktemp("runs") / "finished"
-    code, _, errors = runs.train(workdir, *LONG)
+    code, _, errors = runs.train_process(workdir, *LONG)
     assert code == 0, errors
     assert "300/300" in errors
     return workdir
@@ -75,7 +75,7 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(finished, tmp_pat
         if RunDirectory(workdir).is_complete:
             break
     assert kill >= 2
-    code, _, errors = runs.train(workdir, *LONG)
+    code, _, errors = runs.train_process(workdir, *LONG)
     assert code == 0, errors
     assert_same(final_params(finished), final_params(workdir))
 
@@ -99,7 +99,7 @@ def test_asked_to_stop_it_saves_and_resumes_from_there(finished, tmp_path):
     assert code == 143, errors
     assert "stopped at step" in output
     assert "saving and stopping after this step" in errors
-    assert runs.train(workdir, *LONG)[0] == 0
+    assert runs.train_process(workdir, *LONG)[0] == 0
     assert_same(final_params(finished), final_params(workdir))
 
 
@@ -163,12 +163,12 @@ def test_a_truncated_checkpoint_is_named_and_nothing_is_overwritten(finished, tm
     for file in (newest / "params").rglob("*"):
         if file.is_file() and file.stat().st_size > 1000:
             file.write_bytes(file.read_bytes()[:500])
-    code, _, errors = runs.train(workdir, *LONG)
+    code, _, errors = runs.train_process(workdir, *LONG)
     assert code == 2
     assert f"the checkpoint {newest} cannot be read" in errors
     assert_one_line(errors)
     shutil.rmtree(newest)
-    assert runs.train(workdir, *LONG)[0] == 0
+    assert runs.train_process(workdir, *LONG)[0] == 0
     assert_same(final_params(finished), final_params(workdir))
 
 
@@ -179,7 +179,7 @@ def test_a_full_disk_is_one_line_and_the_run_resumes(finished, tmp_path):
     assert code == 75
     assert "cannot save a checkpoint" in errors
     assert_one_line(errors)
-    assert runs.train(workdir, *LONG)[0] == 0
+    assert runs.train_process(workdir, *LONG)[0] == 0
     assert_same(final_params(finished), final_params(workdir))
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from eval.metrics import registry
+from eval.metrics import mig, registry
 from eval.metrics.errors import InputError
 from eval.metrics.registry import METRICS, Metric, compute_metrics
 
@@ -37,10 +37,11 @@ def test_every_metric_gives_finite_scalars_of_its_own_twice_the_same(discrete):
 
 
 def test_one_failure_does_not_take_the_others_down(monkeypatch):
-    def fail(sources_NxS, latents_NxZ, *, discrete, seed=0):
+    def fail(sources_NxS, latents_NxZ, *, discrete):
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setitem(registry.METRICS, "broken", Metric("broken", "fails", fail))
+    monkeypatch.setattr(mig, "compute_broken", fail, raising=False)
+    monkeypatch.setitem(registry.METRICS, "broken", Metric("broken", "fails", "mig"))
     scores, errors = compute_metrics(["broken", "infomec"], *samples(), discrete=False)
     assert set(scores) == {"infomec"}
     assert errors == {"broken": "RuntimeError: first line second line"}
