@@ -44,9 +44,10 @@ class Evaluator:
 
     def list_pending(self) -> list[int]:
         """Returns the steps that have a finalised checkpoint and no record yet, ascending."""
-        return [
-            step for step in list_steps(self.run.directory.path) if not self._record(step).exists()
-        ]
+        folder = self._record(0).parent
+        known = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        steps = list_steps(self.run.directory.path)
+        return [step for step in steps if self._record(step).name not in known]
 
     def score(self, step: int) -> Record:
         """Scores one checkpoint. The record is written last: where it is, all else is too.

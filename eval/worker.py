@@ -20,8 +20,8 @@ from eval.evaluation import Evaluations
 from eval.evaluator import Evaluator
 from eval.metrics.errors import InputError
 from eval.records import Record
-from qlae.common.command_line import Exit, Parser, run_command
-from qlae.common.errors import StorageError, UserError
+from qlae.common.command_line import Exit, Parser, complain, run_command
+from qlae.common.errors import StorageError, UserError, explain
 from qlae.restore import open_run
 from qlae.run_directory import find_runs
 
@@ -111,12 +111,12 @@ class Watch:
 
 def _complain(error: Exception) -> Exit:
     """Prints one line; returns the exit code that goes with it."""
-    known = isinstance(error, UserError | InputError | StorageError | OSError)
-    kind = "" if known else f"{type(error).__name__}: "
-    print(f"error: {kind}{' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    error = explain(error)
     if isinstance(error, UserError | InputError):
-        return Exit.MISTAKE
-    return Exit.TRY_AGAIN if known else Exit.FAILED
+        return complain(error, Exit.MISTAKE)
+    if isinstance(error, StorageError):
+        return complain(error, Exit.TRY_AGAIN)
+    return complain(RuntimeError(f"{type(error).__name__}: {error}"), Exit.FAILED)
 
 
 def format_record(record: Record) -> str:

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from experiments.roll_call import call_roll, name_processes
 from qlae.common.command_line import Parser
-from qlae.common.errors import RunFailed, StorageError, UserError, explain_os_error
+from qlae.common.errors import RunFailed, StorageError, UserError, explain
 from qlae.run_directory import get_versions, to_plain
 
 _ROOT = Path(__file__).parents[1]
@@ -107,10 +107,10 @@ def together() -> Iterator[None]:
     mine: Exception | None = None
     try:
         yield
-    except _KINDS as error:
-        mine = error
-    except OSError as error:
-        mine = explain_os_error(error)
+    except Exception as error:
+        mine = explain(error)
+        if not isinstance(mine, _KINDS):
+            raise
     for process, message in enumerate(_gather(_pack(mine))):
         if message and mine is None:
             raise _KINDS[int(message[0])](f"process {process}: {message[1:]}")

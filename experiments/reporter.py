@@ -32,7 +32,7 @@ class Reporter:
         directories = [population.members[member].directory for member in population.living]
         self._line = LiveLine(directories, num_steps, first_step)
         self._logs: dict[int, EventLog] = {}
-        self._first_step = first_step
+        self._first_step, self._complained = first_step, False
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
         self._thread.start()
@@ -51,17 +51,22 @@ class Reporter:
         self._thread.join()
 
     def _work(self) -> None:
-        complained = False
         while (report := self._queue.get()) is not None:
             try:
                 self._write(*report)
-            except Exception as error:  # training is worth more than its curves
-                if not complained:
-                    print(f"\nreports are not written: {error}", file=sys.stderr, flush=True)
-                complained = True
-        self._line.close()
-        for log in self._logs.values():
-            log.close()
+            except Exception as error:
+                self._complain(error)
+        for close in (self._line.close, *(log.close for log in self._logs.values())):
+            try:
+                close()
+            except Exception as error:
+                self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        """Says once that reports are lost: training is worth more than its curves."""
+        if not self._complained:
+            print(f"\nreports are not written: {error}", file=sys.stderr, flush=True)
+        self._complained = True
 
     def _write(self, step: int, metrics: dict[int, dict[str, float]]) -> None:
         for member, values in metrics.items():

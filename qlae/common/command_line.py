@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from qlae.common.errors import WRONG_PATHS, RunFailed, StorageError, UserError
+from qlae.common.errors import RunFailed, StorageError, UserError, explain
 
 
 class Exit(enum.IntEnum):
@@ -56,23 +56,25 @@ def run_command(
         arguments: of the command line; None takes this process's.
         mistakes: further exceptions that are the user's mistake.
     """
-    all_mistakes: tuple[type[Exception], ...] = (UserError, *WRONG_PATHS, *mistakes)
     try:
         code = main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-    except all_mistakes as error:
-        return complain(error, Exit.MISTAKE)
-    except RunFailed as error:
-        return complain(error, Exit.FAILED)
     except BrokenPipeError:
         # The reader (head, less) has seen enough; nothing is left to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
-    except (StorageError, OSError) as error:
-        return complain(error, Exit.TRY_AGAIN)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
         os._exit(Exit.INTERRUPTED)  # not waiting for steps that a device still has to take
+    except Exception as error:
+        meaning = explain(error)
+        if isinstance(meaning, (UserError, *mistakes)):
+            return complain(meaning, Exit.MISTAKE)
+        if isinstance(meaning, RunFailed):
+            return complain(meaning, Exit.FAILED)
+        if isinstance(meaning, StorageError):
+            return complain(meaning, Exit.TRY_AGAIN)
+        raise
     return Exit.DONE if code is None else code
 
 

@@ -28,9 +28,20 @@ WRONG_PATHS: tuple[type[OSError], ...] = (
 )
 
 
-def explain_os_error(error: OSError) -> UserError | StorageError:
-    """Returns what an error of the operating system means for the user."""
-    return (UserError if isinstance(error, WRONG_PATHS) else StorageError)(str(error))
+# Where the exceptions of the libraries that speak with a store are defined.
+_STORES = ("gcsfs", "aiohttp", "requests", "urllib3", "google.auth", "google.api_core")
+
+
+def explain(error: Exception) -> Exception:
+    """Returns what an error means for the user: a mistake, a store to try again, or a defect."""
+    if isinstance(error, WRONG_PATHS):
+        return UserError(str(error))
+    if isinstance(error, OSError):
+        return StorageError(str(error))
+    if any(kind.__module__.startswith(_STORES) for kind in type(error).__mro__):
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return StorageError(f"the store did not answer as it should: {reason}")
+    return error
 
 
 def make_unknown_name_error(kind: str, name: object, valid: Iterable[str]) -> UserError:

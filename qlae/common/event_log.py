@@ -30,6 +30,7 @@ class EventLog:
         self._local = Path(self._scratch.name if self._scratch else str(directory))
         self._writer: Any = SummaryWriter(str(self._local), purge_step=first_step)
         self._uploaded = time.monotonic()
+        self._sizes: dict[str, int] = {}  # of what is in the store
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """Adds one number."""
@@ -57,4 +58,7 @@ class EventLog:
         if self._remote:
             self._remote.mkdir(parents=True, exist_ok=True)
             for path in self._local.iterdir():
-                (self._remote / path.name).write_bytes(path.read_bytes())
+                content = path.read_bytes()
+                if len(content) != self._sizes.get(path.name):
+                    (self._remote / path.name).write_bytes(content)
+                self._sizes[path.name] = len(content)

@@ -1,11 +1,19 @@
 """Files and directories, local or remote (`gs://`): whole or not there."""
 
+import logging
 import uuid
 from typing import Any
 
+import fsspec.config
 from etils import epath
 
 from qlae.common.errors import UserError
+
+# A listing that is remembered hides every checkpoint that another process finalises; and a store
+# that does not answer within a minute is asked again, not waited for.
+fsspec.config.conf.setdefault("gcs", {}).update(use_listings_cache=False, requests_timeout=60)
+logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # what it logs it also raises
+_SCHEME = "gs://"
 
 
 def is_remote(path: Any) -> bool:
@@ -14,7 +22,13 @@ def is_remote(path: Any) -> bool:
 
 
 def to_path(path: epath.PathLike) -> epath.Path:
-    """Returns a path that is absolute, as Orbax needs it; `~` is the user's home."""
+    """Returns a path that is absolute, as Orbax needs it; `~` is the user's home.
+
+    Raises:
+        UserError: a remote path that is not on Google Cloud Storage.
+    """
+    if is_remote(path) and not str(path).startswith(_SCHEME):
+        raise UserError(f"{path}: expected a local directory or {_SCHEME}BUCKET/PATH")
     return epath.Path(path) if is_remote(path) else epath.Path(path).expanduser().resolve()
 
 

@@ -3,6 +3,7 @@
 Parameters lie apart from the rest, so that evaluation reads them alone.
 """
 
+import concurrent.futures
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -46,6 +47,10 @@ class Checkpoints:
         take_member: Callable[[TrainState, int], TrainState],
     ):
         self._workdirs, self._take_member = workdirs, take_member
+        # One save at a time, off the training thread: a store may take seconds to begin one. With
+        # several processes Orbax's exchange between them must stay on the thread that trains.
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
+        self._pending: concurrent.futures.Future[None] | None = None
         # What is finalised when training begins is not written again: going on from an earlier
         # step, a run would only write the same bits over it.
         self._finalised = {member: set(list_steps(path)) for member, path in workdirs.items()}
@@ -68,16 +73,18 @@ class Checkpoints:
             StorageError: the save before could not be written.
             ValueError: the state is not of that step.
         """
-        for member in members:
-            if step in self._finalised[member]:
-                continue
-            alone = self._take_member(state, member)
+        self._wait()
+        states = {
+            member: self._take_member(state, member)
+            for member in members
+            if step not in self._finalised[member]
+        }
+        for alone in states.values():
             _check_step(int(alone.step), step)
-            parts = {"params": alone.params, "training": _training(alone), "position": position}
-            with _saving(self._workdirs[member]):
-                self._open(member).save_checkpointables_async(
-                    step, parts, force=True, overwrite=True
-                )
+        if jax.process_count() > 1:
+            self._begin(step, states, position)
+        else:
+            self._pending = self._thread.submit(self._begin, step, states, position)
 
     def find_newest(self, members: Sequence[int]) -> int | None:
         """Returns the newest step that all these members have, or None if there is none."""
@@ -112,10 +119,25 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for the last saves; raises `StorageError` if one failed."""
+        self._wait()
+        self._thread.shutdown()
         for member, checkpointer in self._checkpointers.items():
             with _saving(self._workdirs[member]):
                 checkpointer.close()
         self._checkpointers.clear()
+
+    def _begin(self, step: int, states: Mapping[int, TrainState], position: dict[str, Any]) -> None:
+        for member, state in states.items():
+            parts = {"params": state.params, "training": _training(state), "position": position}
+            with _saving(self._workdirs[member]):
+                self._open(member).save_checkpointables_async(
+                    step, parts, force=True, overwrite=True
+                )
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
 
     def _open(self, member: int) -> ocp.training.Checkpointer:
         """Returns the member's checkpointer, which tidies up what a killed save left behind."""

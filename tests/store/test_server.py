@@ -68,7 +68,6 @@ def test_files_are_moved_and_deleted(store):
     assert not RUN.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="gcsfs keeps listings for ever unless it is told not to")
 def test_a_reader_sees_what_another_process_has_written_since(store):
     (RUN / "checkpoints/10").write_text("x")
     assert [path.name for path in (RUN / "checkpoints").iterdir()] == ["10"]

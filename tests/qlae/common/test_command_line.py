@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from gcsfs.retry import HttpError
 
 from qlae.common.command_line import Parser, format_duration, run_command
 from qlae.common.errors import RunFailed, StorageError, UserError, make_unknown_name_error
+from qlae.common.files import to_path
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,17 @@ def test_unknown_names_point_at_the_nearest():
     error = make_unknown_name_error("metric", "infomek", ["mig", "infomec"])
     assert str(error) == "unknown metric 'infomek': did you mean 'infomec'? valid: infomec, mig"
     assert "valid: mig" in str(make_unknown_name_error("metric", 3, ["mig"]))
+
+
+def test_what_a_stores_libraries_raise_is_worth_another_try(capsys):
+    def main(arguments):
+        raise HttpError({"code": 503, "message": "slow down"})
+
+    assert run_command(main, []) == 75
+    assert "the store did not answer as it should" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/run", "file:///run", "gcs://bucket"])
+def test_other_stores_are_refused_in_one_line(path):
+    with pytest.raises(UserError, match=r"expected a local directory or gs://BUCKET/PATH"):
+        to_path(path)

@@ -86,8 +86,9 @@ def test_what_is_finalised_is_not_written_again(tmp_path):
 def test_a_directory_that_cannot_be_written_is_worth_another_try(tmp_path):
     (tmp_path / "seed_0").write_text("a file in its place")
     checkpoints = make_checkpoints(tmp_path, [0])
+    checkpoints.save(1, make_state([1]), [0], POSITION)
     with pytest.raises(StorageError, match=r"cannot save a checkpoint to .*seed_0"):
-        checkpoints.save(1, make_state([1]), [0], POSITION)
+        checkpoints.close()
 
 
 def test_only_a_number_with_a_marker_is_a_checkpoint(tmp_path):
