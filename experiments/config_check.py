@@ -52,7 +52,11 @@ SPAN = Rule(
     lambda steps: not steps or (SIZES.holds(steps) and len(steps) == 2 and steps[0] <= steps[1]),
 )
 
+# Not float64: without JAX's x64 mode it would be computed in float32.
+COMPUTE_DTYPE = Rule('"float32" or "bfloat16"', lambda name: name in ("float32", "bfloat16"))
+
 RULES: dict[str, Rule] = {
+    "compute_dtype": COMPUTE_DTYPE,
     "seed": SEED,
     "num_steps": COUNT,
     "batch_size": COUNT,

@@ -28,6 +28,7 @@ from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from experiments.profiling import profile_steps
 from experiments.reporter import Reporter, SilentReporter
+from experiments.step_check import check_step
 from experiments.trainer import Trainer, make_trainer
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
@@ -69,11 +70,12 @@ def make_parser() -> Parser:
 
 
 def train_population(population: Population) -> Exit:
-    """Trains the living members of a population together, from their newest checkpoint."""
+    """Trains the living members together, from their newest checkpoint."""
     config = population.members[0].config
     schedule = Schedule(config.num_steps, config.checkpoint_every, config.log_every)
     with processes.together():
         trainer = make_trainer(config, len(population.members))
+        check_step(trainer)
         batches = trainer.make_batches()
     population.claim(trainer.facts)
     if population.is_complete:

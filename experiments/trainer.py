@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,6 @@ from ml_collections import ConfigDict
 from data_pipelines.from_config import Data, make_data, make_prepare
 from data_pipelines.pipeline import make_train_iterator
 from qlae.dataset_facts import DatasetFacts
-from qlae.objectives.player import Metrics
 from qlae.program import Program, make_hyperparameters, make_program
 from qlae.training.feed import Feed
 from qlae.training.layout import Layout
@@ -41,7 +41,7 @@ class Trainer:
     layout: Layout
     feed: Feed
     init: Callable[[jax.Array], TrainState]
-    step: Callable[..., tuple[TrainState, Metrics]]
+    step: Any  # jitted
 
     def make_batches(self) -> DatasetIterator:
         """Returns the endless batches of this process, from the first on."""

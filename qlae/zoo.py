@@ -26,8 +26,6 @@ from qlae.objectives.autoencoder import make_autoencoder_players
 from qlae.objectives.info_gan import make_info_gan_players
 from qlae.objectives.player import Player
 
-COMPUTE_DTYPES = ("float32", "bfloat16")
-
 
 @dataclass(frozen=True)
 class Family:
@@ -92,10 +90,10 @@ def make_model(
     """Builds the model of `config.model`, its random parameters zeros until `draw_params`.
 
     Raises:
-        UserError: unknown model, encoder, decoder or dtype, or options that one does not take.
+        UserError: unknown model, encoder or decoder, or options that one does not take.
     """
     row = _get("model", ZOO, config.model.name)
-    dtype = jnp.dtype(_check_dtype(config.compute_dtype))
+    dtype = jnp.dtype(config.compute_dtype)
     options = config.model.latents.to_dict()
     latents = _build("config.model.latents", row.latents, options, num_latents)
     networks = (
@@ -133,15 +131,6 @@ def _check_weights(name: str, terms: Iterable[str], weights: Iterable[str]) -> N
     for term in terms:
         if term not in weights:
             raise UserError(f"config.weights lacks {term!r}; {has}")
-
-
-def _check_dtype(name: str) -> str:
-    # Doubles exist only where JAX was told so, as the parity tests do: else they would be floats.
-    if name == "float64" and jnp.result_type(float) == jnp.float64:
-        return name
-    if name not in COMPUTE_DTYPES:
-        raise make_unknown_name_error("compute_dtype", name, COMPUTE_DTYPES)
-    return name
 
 
 def _get(kind: str, table: Mapping[str, Any], name: str) -> Any:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import config_file
 from experiments.config_check import check_config
 from experiments.members import RunDirectory, make_members
+from experiments.step_check import make_abstract_arguments
 from experiments.sweeps import load_table
-from experiments.trainer import Trainer, choose_config_mesh, make_trainer
+from experiments.trainer import choose_config_mesh, make_trainer
 from qlae.common.errors import UserError, make_unknown_name_error
 from tpu_scripts.topologies import Topology
 
@@ -82,27 +82,6 @@ def make_step(config: ConfigDict, devices: Sequence[jax.Device]) -> Step:
     trainer = make_trainer(config, num_members, devices)
     arguments = make_abstract_arguments(trainer)
     return Step(trainer.step, arguments, num_members, trainer.layout.mesh.shape["population"])
-
-
-def make_abstract_arguments(trainer: Trainer) -> tuple[Any, Any, dict[str, Any]]:
-    """Returns shapes, dtypes and shardings of a step's arguments, to compile it ahead."""
-    layout, data = trainer.layout, trainer.data
-
-    def stack(leaf: Any) -> jax.ShapeDtypeStruct:
-        shape = (layout.num_slots, *leaf.shape)
-        return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=layout.members)
-
-    state, hyperparameters = jax.tree.map(
-        stack, (trainer.program.abstract_state, trainer.program.hyperparameters)
-    )
-    renders = data.emit == "index"
-    shape = () if renders else data.dataset.spec.image_shape
-    batch = jax.ShapeDtypeStruct(
-        (trainer.config.batch_size, *shape),
-        jnp.int32 if renders else jnp.uint8,
-        sharding=layout.batch,
-    )
-    return state, hyperparameters, {data.emit: batch}
 
 
 def count_members(config: ConfigDict) -> int:

@@ -39,7 +39,7 @@ class Runner:
         self._batches = map(trainer.feed.put, trainer.make_batches())
         began = time.perf_counter()
         arguments = (self._state, hyperparameters, next(self._batches))
-        compiled = trainer.step.lower(*arguments).compile()  # type: ignore[attr-defined]
+        compiled = trainer.step.lower(*arguments).compile()
         self.compile_seconds = time.perf_counter() - began
         self._step: Callable[..., Any] = lambda state, batch: compiled(
             state, hyperparameters, batch

@@ -61,7 +61,8 @@ def init_state(
     key_model, key_draws = jax.random.split(jax.random.key(seed))
     model = make_model()
     draw_params(model, key_model)
-    params = pure_params(model)
+    # Of no weak type, as a restored state has none: the two must be one program's arguments.
+    params = jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), pure_params(model))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 
 import jax
 import numpy as np
@@ -129,6 +131,7 @@ def test_no_run_is_one_line(tmp_path, arguments):
     code, _, errors = runs.run("eval.worker", f"--workdir={tmp_path / 'nothing'}", *arguments)
     assert code == 2
     assert errors.startswith("error: no run at")
+    assert "or below it; check --workdir" in errors
     assert len(errors.splitlines()) == 1
     assert not (tmp_path / "nothing").exists()
 
@@ -160,6 +163,34 @@ def test_one_broken_run_does_not_take_the_others_down(scored, tmp_path):
     assert [record.step for record in load_records(good)] == [40]
     assert len(errors.splitlines()) == 2
     assert "Traceback" not in errors
+
+
+def test_a_root_is_a_place_of_runs_that_may_appear_later(finished, tmp_path):
+    """It ends when all that began are complete or failed, and every checkpoint is scored."""
+    root, waiting = tmp_path / "root", tmp_path / "waiting"
+    first, second = root / "qlae" / "seed_0", root / "qlae" / "seed_1"
+    keep_two = shutil.ignore_patterns("eval", "10", "20")
+    shutil.copytree(finished, first, ignore=keep_two)
+    (first / "checkpoints" / "40").rename(tmp_path / "40")  # still training
+    shutil.copytree(finished, waiting, ignore=keep_two)
+    (waiting / "FAILED").write_text("loss/total is nan at step 41\n")
+
+    def go_on():
+        while not load_records(first):
+            time.sleep(0.05)
+        waiting.rename(second)
+        while not load_records(second):
+            time.sleep(0.05)
+        (tmp_path / "40").rename(first / "checkpoints" / "40")
+
+    trainers = threading.Thread(target=go_on, daemon=True)
+    trainers.start()
+    code, output, errors = runs.run("eval.worker", f"--workdir={root}", "--poll=0.1")
+    trainers.join(10)
+    assert code == 0, errors
+    assert [record.step for record in load_records(first)] == [30, 40]
+    assert [record.step for record in load_records(second)] == [30, 40]
+    assert f"{second}: training failed: loss/total is nan at step 41" in output
 
 
 def test_psnr_of_a_known_error():

@@ -10,12 +10,12 @@ import pytest
 from eval.records import load_records
 from experiments.config_file import load_config
 from experiments.members import make_members
+from experiments.step_check import make_abstract_arguments
 from experiments.trainer import make_trainer
 from qlae.common.errors import UserError
 from qlae.run_directory import RunDirectory, list_steps
 from tests import runs
 from tests.experiments.test_train import final_params
-from tpu_scripts.experiment import make_abstract_arguments
 
 
 def population_config(model="qlae", seeds=2, **population):

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from eval.records import load_records
 from qlae.run_directory import list_steps
 from tests import runs
@@ -68,13 +70,49 @@ def test_a_failed_run_does_not_stop_the_sweep_but_is_reported(tmp_path):
     assert list_steps(tmp_path / "ae" / "num_steps_10" / "seed_0") == [10]
 
 
-def test_mistakes_are_one_line(tmp_path):
-    for arguments, message in (
+def test_a_population_is_as_far_as_its_members(tmp_path):
+    arguments = (f"--root={tmp_path}", CONFIG, "--arms=ae", "--seeds=0", "--dry_run")
+    short = "population.seeds=2;num_steps=2"
+    root = tmp_path / "ae/population_seeds_2_num_steps_2/seed_0"
+
+    def find_state():
+        code, output, errors = runs.run("experiments.sweeps", *arguments, "--overrides", short)
+        assert code == 0, errors
+        return output.split()[0]
+
+    assert find_state() == "new"
+    overrides = [f"--config.{override}" for override in short.split(";")]
+    code, _, errors = runs.train(root, *overrides, config="tests/configs/tiny.py:ae")
+    assert code == 0, errors
+    assert find_state() == "complete"
+    (root / "seed_1/checkpoints/2/commit_success.txt").unlink()
+    assert find_state() == "interrupted"
+    (root / "seed_1/FAILED").write_text("loss/total is nan at step 2\n")
+    assert find_state() == "failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["--arms=qlea"], "unknown arm 'qlea'"),
         (["--datasets=shapes"], "did you mean"),
         (["--config=nowhere/{arm}.py"], "no config file"),
-    ):
-        code, _, errors = runs.run("experiments.sweeps", f"--root={tmp_path}", *arguments)
-        assert code == 2
-        assert message in errors
-        assert "Traceback" not in errors
+        (["--config=tests/configs/tiny.py:{model}"], "in braces stand only {arm} and {dataset}"),
+        (["--config=tests/configs/tiny.py:{"], "in braces stand only"),
+        (["--config=tests/configs/tiny.py", "--arms=qlae,ae"], "has no {arm}"),
+        (["--seeds=5-2"], "from a first seed to at most"),
+        (["--seeds=0-999999999"], "from a first seed to at most"),
+        (["--seeds="], "must list at least one, and none twice"),
+        (["--arms="], "must list at least one, and none twice"),
+        (["--arms=qlae,qlae"], "must list at least one, and none twice"),
+        (["--seeds=1,1"], "must list at least one, and none twice"),
+        (["--overrides", "seed=5"], "seeds are given by --seeds"),
+        (["--overrides", "optimizer.learning_rate=-1"], "expected a finite number above 0"),
+        (["--overrides", "optimiser.b1=1"], "did you mean"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, arguments, message):
+    code, _, errors = runs.run("experiments.sweeps", f"--root={tmp_path}", "--dry_run", *arguments)
+    assert code == 2
+    assert message in errors
+    assert len(errors.splitlines()) == 1

@@ -45,8 +45,6 @@ def test_weight_decay_spares_codebooks_and_biases_alone():
     [
         ("model.name", "qlea", "unknown model 'qlea': did you mean 'qlae'"),
         ("model.encoder.name", "cov", "unknown encoder 'cov': did you mean 'conv'"),
-        ("compute_dtype", "float16", "unknown compute_dtype 'float16'"),
-        ("compute_dtype", "float64", "unknown compute_dtype 'float64'"),
         ("model.latents", {"num_vals": 3}, "num_vals"),
         ("model.decoder", {"name": "style", "widths": (4,)}, "missing 3 required keyword"),
         (

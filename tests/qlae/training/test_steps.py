@@ -6,6 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments.config_file import load_config
+from experiments.step_check import make_abstract_arguments
 from experiments.trainer import Trainer, make_trainer
 from qlae.common.errors import UserError
 from qlae.training.mesh import choose_mesh_shape
@@ -59,6 +60,19 @@ def test_every_step_repeats_bit_for_bit():
     (first, _), (second, _) = train("qlae", 1, 3), train("qlae", 1, 3)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("model", ["qlae", "qlinfo_wgan_gp"])
+def test_one_program_takes_every_step_of_a_fresh_or_restored_run(model):
+    trainer = make_trainer(load_config(f"tests/configs/tiny.py:{model}"), 1, jax.devices()[:1])
+    abstract = make_abstract_arguments(trainer)
+    after, _ = trainer.step.eval_shape(*abstract)
+    configs = [trainer.config]
+    fresh = trainer.init.eval_shape(trainer.put_seeds(configs))
+    expected = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, False), abstract[0])
+    for state in (fresh, after):
+        found = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), state)
+        assert found == expected
 
 
 def test_the_generator_moves_on_every_fifth_step():
