@@ -142,8 +142,12 @@ class Checkpoints:
     def _open(self, member: int) -> ocp.training.Checkpointer:
         """Returns the member's checkpointer, which tidies up what a killed save left behind."""
         if member not in self._checkpointers:
+            # Without names of their own, the barriers of two members' saves would meet each other.
+            options = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=f"member_{member}")
             self._checkpointers[member] = ocp.training.Checkpointer(
-                get_checkpoint_path(self._workdirs[member]), cleanup_tmp_directories=True
+                get_checkpoint_path(self._workdirs[member]),
+                cleanup_tmp_directories=True,
+                context=ocp.Context(multiprocessing_options=options),
             )
         return self._checkpointers[member]
 
