@@ -39,9 +39,11 @@ def make_info_gan_players(
     ) -> tuple[jax.Array, Metrics]:
         del step
         z, logits, fake = _generate(model, draws["latents"], image.dtype)
-        value_fake, codes = model.judge(fake)
+        # The critic looks at each image by itself, so one pass does for generated and real ones.
+        value, codes = model.judge(jnp.concatenate([fake, image]))
+        value_fake, value_real = jnp.split(value, 2)
+        codes = jax.tree.map(lambda rows: rows[: len(fake)], codes)
         forward = Forward(codes, fake, logits, dataset_size)
-        value_real, _ = model.judge(image)
         mixed = draws["mix"] * image + (1 - draws["mix"]) * fake
         losses = {
             "value": jnp.mean(value_fake) - jnp.mean(value_real),

@@ -63,3 +63,14 @@ def test_equals_flax_conv_transpose_without_transposed_kernel():
     kernel = jax.random.normal(jax.random.key(1), (4, 4, 2, 3))
     theirs = lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=DIMENSIONS)
     np.testing.assert_allclose(transposed_conv(x, kernel, 2, 1), theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", [conv, transposed_conv])
+def test_images_get_a_fourth_channel_on_cpu_alone(rule):
+    x, kernel = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 8))
+    traced = jax.jit(lambda x, kernel: rule(x, kernel, 1, 1)).trace(x, kernel)
+    filled = {
+        platform: "stablehlo.pad" in traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "tpu", "cuda")
+    }
+    assert filled == {"cpu": True, "tpu": False, "cuda": False}
