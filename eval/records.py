@@ -8,6 +8,7 @@ from typing import Any
 
 from etils import epath
 
+from eval.metrics.dialects import DEFAULT_DIALECT
 from qlae.common.errors import UserError
 from qlae.common.files import write_whole
 
@@ -23,7 +24,7 @@ class Record:
       model: row label of a table, e.g. "qlae".
       dataset: column label of a table, e.g. "shapes3d".
       seed: seed of the model.
-      protocol: split that was evaluated: "heldout", "compositional" or "paper".
+      protocol: how the grid was divided: "heldout", "compositional", "paper", ...
       step: number of updates behind the checkpoint.
       metric_version: version of the code that computed the scores.
       num_samples: number of samples that were encoded.
@@ -34,6 +35,10 @@ class Record:
       active_latents: one per latent; None where InfoMEC did not run.
       versions: package name to version.
       config_id: hash of the configuration without its seed; runs of a row share it.
+      split: which of its sets was scored: "test" or "validation".
+      dialect: of InfoMEC.
+      decisions: how its numbers were computed, in words.
+      ceilings: by score what a perfect code reaches on these samples, where that is below 0.98.
     """
 
     model: str
@@ -50,6 +55,10 @@ class Record:
     active_latents: list[bool] | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     config_id: str = ""
+    split: str = "test"
+    dialect: str = DEFAULT_DIALECT
+    decisions: dict[str, str] = dataclasses.field(default_factory=dict)
+    ceilings: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def record_path(

@@ -4,10 +4,30 @@ import csv
 import dataclasses
 import io
 from collections.abc import Callable
+from typing import NamedTuple
 
 ALL_DATASETS = "mean over datasets"
-_SHARED_COLUMNS = ("protocol", "metric_version", "step", "num_samples")
-_COLUMNS = ("dataset", "model", "score", "mean", "low", "high", "num_runs", "best")
+_SHARED_COLUMNS = (
+    "protocol",
+    "split",
+    "dialect",
+    "metric_version",
+    "step",
+    "num_samples",
+    "against",
+)
+_COLUMNS = (
+    "dataset",
+    "model",
+    "score",
+    "mean",
+    "low",
+    "high",
+    "num_runs",
+    "num_diverged",
+    "ceiling",
+    "best",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +41,10 @@ class Cell:
       mean: over runs.
       half_width: of the 95% interval; None where a single run gives none.
       num_runs: number of seeds (over datasets: of runs) behind the mean.
-      is_best: whether no other cell of the column is better beyond its interval.
+      num_diverged: number of further seeds that failed in training, and are in no mean.
+      ceiling: what a perfect code scores, where that is below 0.98; else None.
+      is_best: whether no other cell of the column is better beyond its interval; never of a single
+        run. Of a difference: whether its interval excludes 0.
     """
 
     dataset: str
@@ -30,27 +53,56 @@ class Cell:
     mean: float
     half_width: float | None
     num_runs: int
+    num_diverged: int = 0
+    ceiling: float | None = None
     is_best: bool = False
+
+
+class Kind(NamedTuple):
+    """What records must share to be averaged or compared."""
+
+    protocol: str
+    split: str
+    dialect: str
+    metric_version: str
+    step: int
+    num_samples: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Results that may be compared: one protocol, metric version, step and number of samples."""
+    """Results that may be compared.
 
-    protocol: str
-    metric_version: str
-    step: int
-    num_samples: int
+    Attributes:
+      kind: what all its records share.
+      scores: names of the columns.
+      cells: in any order.
+      against: the row that the others' differences are from, by seed; "" in a table of means.
+    """
+
+    kind: Kind
     scores: tuple[str, ...]
     cells: list[Cell]
+    against: str = ""
 
     @property
     def title(self) -> str:
         """What all numbers of the table share."""
-        return (
-            f"protocol {self.protocol}, step {self.step}, {self.num_samples} samples, "
-            f"metrics version {self.metric_version}"
+        kind = self.kind
+        title = (
+            f"protocol {kind.protocol}, split {kind.split}, dialect {kind.dialect}, "
+            f"step {kind.step}, {kind.num_samples} samples, metrics version {kind.metric_version}"
         )
+        return f"difference from {self.against}, paired by seed; {title}" if self.against else title
+
+    @property
+    def legend(self) -> str:
+        """What its numbers and its mark mean."""
+        interval = "± 95% t interval over seeds, from two on"
+        if self.against:
+            return f"mean difference {interval}; marked where the interval excludes 0"
+        ceiling = "; (of X): a perfect code scores X" if any(c.ceiling for c in self.cells) else ""
+        return f"mean {interval}; best marked, or not told apart from it{ceiling}"
 
     def blocks(self) -> list[tuple[str, list[tuple[str, list[Cell | None]]]]]:
         """Datasets in order of name, the mean over them last; each with its rows of cells."""
@@ -70,16 +122,16 @@ def format_terminal(tables: list[Table]) -> str:
     """Aligned text; an asterisk marks the best."""
     parts = []
     for table in tables:
-        lines = [table.title, "mean ± 95% t interval over seeds; * best, or not told apart from it"]
-        header = ["", *table.scores, "runs"]
+        lines = [table.title, f"{table.legend}; the mark is *"]
+        header = ["", *table.scores, "runs", "diverged"]
         blocks = [
-            (dataset, [[row, *map(_plain, cells), _runs(cells)] for row, cells in rows])
+            (dataset, [[row, *_cells(table, cells, _plain)] for row, cells in rows])
             for dataset, rows in table.blocks()
         ]
         grid = [header, *(line for _, lines_of in blocks for line in lines_of)]
         widths = [max(len(line[column]) for line in grid) for column in range(len(header))]
         for dataset, rows in blocks:
-            lines += ["", _align([dataset, *[""] * len(table.scores), ""], widths)]
+            lines += ["", _align([dataset, *[""] * (len(header) - 1)], widths)]
             lines += [_align(header, widths), *(_align(row, widths) for row in rows)]
         parts.append("\n".join(line.rstrip() for line in lines))
     return "\n\n\n".join(parts)
@@ -89,10 +141,11 @@ def format_markdown(tables: list[Table]) -> str:
     """One Markdown table for each dataset; the best in bold."""
     parts = []
     for table in tables:
-        parts.append(f"### {table.title}\n\nMean ± 95% t interval over seeds; best in bold.")
+        parts.append(f"### {table.title}\n\n{table.legend}; the mark is bold.")
         for dataset, rows in table.blocks():
-            lines = [[dataset, *table.scores, "runs"], ["---"] * (len(table.scores) + 2)]
-            lines += [[f"`{row}`", *map(_bold, cells), _runs(cells)] for row, cells in rows]
+            lines = [[dataset, *table.scores, "runs", "diverged"]]
+            lines += [["---"] * len(lines[0])]
+            lines += [[f"`{row}`", *_cells(table, cells, _bold)] for row, cells in rows]
             parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
     return "\n\n".join(parts)
 
@@ -101,17 +154,17 @@ def format_latex(tables: list[Table]) -> str:
     """One tabular (with booktabs rules) for each table; the best in bold."""
     parts = []
     for table in tables:
-        width = len(table.scores) + 2
+        width = len(table.scores) + 3
         lines = [
-            f"% {table.title}; mean and 95% t interval over seeds; best in bold",
-            r"\begin{tabular}{l" + "c" * len(table.scores) + "r}",
+            f"% {table.title}; {table.legend}; the mark is bold",
+            r"\begin{tabular}{l" + "c" * len(table.scores) + "rr}",
             r"\toprule",
-            " & ".join(["model", *map(_escape, table.scores), "runs"]) + r" \\",
+            " & ".join(["model", *map(_escape, table.scores), "runs", "diverged"]) + r" \\",
         ]
         for dataset, rows in table.blocks():
             lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{{_escape(dataset)}}} \\"]
             lines += [
-                " & ".join([_escape(row), *map(_math, cells), _runs(cells)]) + r" \\"
+                " & ".join([_escape(row), *_cells(table, cells, _math)]) + r" \\"
                 for row, cells in rows
             ]
         parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
@@ -124,15 +177,17 @@ def format_csv(tables: list[Table]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*_SHARED_COLUMNS, *_COLUMNS))
     for table in tables:
-        shared = [table.protocol, table.metric_version, table.step, table.num_samples]
+        shared = [*table.kind, table.against]
         cells = [cell for _, rows in table.blocks() for _, row in rows for cell in row if cell]
         for cell in cells:
             low, high = "", ""
             if cell.half_width is not None:
                 low, high = repr(cell.mean - cell.half_width), repr(cell.mean + cell.half_width)
             where = [cell.dataset, cell.row, cell.score]
+            counts = [cell.num_runs, cell.num_diverged]
+            ceiling = "" if cell.ceiling is None else repr(cell.ceiling)
             best = int(cell.is_best)
-            writer.writerow([*shared, *where, repr(cell.mean), low, high, cell.num_runs, best])
+            writer.writerow([*shared, *where, repr(cell.mean), low, high, *counts, ceiling, best])
     return text.getvalue().rstrip("\n")
 
 
@@ -144,35 +199,46 @@ FORMATS: dict[str, Callable[[list[Table]], str]] = {
 }
 
 
-def _plain(cell: Cell | None) -> str:
+def _cells(
+    table: Table, cells: list[Cell | None], write: Callable[[Cell | None, str], str]
+) -> list[str]:
+    """A row's numbers, its number of runs and of diverged ones; a range where scores differ."""
+    sign = "+" if table.against else ""
+    found = [cell for cell in cells if cell is not None]
+    counts = (
+        sorted({cell.num_runs for cell in found}),
+        sorted({cell.num_diverged for cell in found}),
+    )
+    ranges = [str(nums[0]) if len(nums) == 1 else f"{nums[0]}-{nums[-1]}" for nums in counts]
+    return [*(write(cell, sign) for cell in cells), *ranges]
+
+
+def _plain(cell: Cell | None, sign: str) -> str:
     if cell is None:
         return "-"
     # A blank in place of the mark keeps the digits of a column in line.
-    return _number(cell, " ± ") + ("*" if cell.is_best else " ")
+    return _number(cell, sign, " ± ") + ("*" if cell.is_best else " ")
 
 
-def _bold(cell: Cell | None) -> str:
+def _bold(cell: Cell | None, sign: str) -> str:
     if cell is None:
         return "-"
-    return f"**{_number(cell, ' ± ')}**" if cell.is_best else _number(cell, " ± ")
+    number = _number(cell, sign, " ± ")
+    return f"**{number}**" if cell.is_best else number
 
 
-def _math(cell: Cell | None) -> str:
+def _math(cell: Cell | None, sign: str) -> str:
     if cell is None:
         return "--"
-    number = _number(cell, r" \pm ")
+    number = _number(cell, sign, r" \pm ")
     return rf"$\mathbf{{{number}}}$" if cell.is_best else f"${number}$"
 
 
-def _number(cell: Cell, between: str) -> str:
-    spread = "" if cell.half_width is None else f"{between}{cell.half_width:.3f}"
-    return f"{cell.mean:.3f}{spread}"
-
-
-def _runs(cells: list[Cell | None]) -> str:
-    """Number of runs of a row; a range where scores differ in it."""
-    counts = sorted({cell.num_runs for cell in cells if cell is not None})
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
+def _number(cell: Cell, sign: str, between: str) -> str:
+    digits = 1 if cell.score.startswith("num_") else 3
+    spread = "" if cell.half_width is None else f"{between}{cell.half_width:.{digits}f}"
+    ceiling = "" if cell.ceiling is None else f" (of {cell.ceiling:.2f})"
+    return f"{cell.mean:{sign}.{digits}f}{spread}{ceiling}"
 
 
 def _align(line: list[str], widths: list[int]) -> str:

@@ -1,6 +1,7 @@
 """Tables of runs: right intervals, only like with like, and in every format."""
 
 import csv
+import dataclasses
 import io
 import pathlib
 import subprocess
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eval import aggregate, results
+from eval import aggregate, comparison, results
 from eval.records import Record, write_record
-from eval.tables import ALL_DATASETS
+from eval.tables import ALL_DATASETS, FORMATS
 from qlae.common.command_line import run_command
 from qlae.common.errors import UserError
 
@@ -84,7 +85,14 @@ def test_means_and_best():
 
 @pytest.mark.parametrize(
     "change",
-    [{"protocol": "paper"}, {"metric_version": "2"}, {"step": 10_000}, {"num_samples": 500}],
+    [
+        {"protocol": "paper"},
+        {"metric_version": "2"},
+        {"step": 10_000},
+        {"num_samples": 500},
+        {"split": "validation"},
+        {"dialect": "tripod2024"},
+    ],
 )
 def test_unlike_records_are_never_averaged(change):
     records = [*two_models(), make_record(seed=7, **change)]
@@ -150,17 +158,20 @@ def test_command_in_every_format(tmp_path, capsys):
     code, out, err = run(capsys, tmp_path)
     assert code == 0
     assert err == ""
-    assert "protocol heldout, step 5000, 10000 samples, metrics version 1" in out
+    assert (
+        "protocol heldout, split test, dialect lq2023, step 5000, 10000 samples, metrics version 1"
+        in out
+    )
     assert "0.920 ± 0.050*" in out
     assert "0.500 ± 0.124 " in out
 
     _, markdown, _ = run(capsys, tmp_path, "--format", "markdown")
-    assert "| shapes3d | infom | infoe | infoc | runs |" in markdown
+    assert "| shapes3d | infom | infoe | infoc | runs | diverged |" in markdown
     assert "| `qlae` | **0.920 ± 0.050** |" in markdown
 
     _, latex, _ = run(capsys, tmp_path / "qlae", tmp_path / "ae", "--format", "latex")
     assert r"qlae & $\mathbf{0.920 \pm 0.050}$ &" in latex
-    assert r"\multicolumn{5}{l}{shapes3d} \\" in latex
+    assert r"\multicolumn{6}{l}{shapes3d} \\" in latex
 
     file = tmp_path / "table.csv"
     _, out, _ = run(capsys, tmp_path, "--format", "csv", "--scores", "all", "--out", file)
@@ -175,11 +186,80 @@ def test_command_in_every_format(tmp_path, capsys):
 def test_single_run_has_no_interval(tmp_path, capsys):
     save(tmp_path, [make_record("vq_vae", infom=0.75)])
     _, out, _ = run(capsys, tmp_path)
-    assert "0.750*" in out
+    assert "0.750 " in out
+    assert "0.750*" not in out
     _, latex, _ = run(capsys, tmp_path, "--format", "latex")
-    assert r"vq\_vae & $\mathbf{0.750}$" in latex
+    assert r"vq\_vae & $0.750$" in latex
     _, text, _ = run(capsys, tmp_path, "--format", "csv")
-    assert ",0.75,,,1,1" in text
+    assert ",0.75,,,1,0,,0" in text
+
+
+def test_a_single_run_is_never_best_though_its_mean_is():
+    (table,), _ = aggregate.make_tables([*two_models(), make_record("vq_vae", infom=0.99)])
+    cells = cells_of(table)
+    assert not any(cell.is_best for cell in cells.values())
+
+
+def test_diverged_seeds_are_counted_beside_each_line(tmp_path, capsys):
+    save(tmp_path, two_models())
+    for seed in (3, 4):
+        record = make_record("qlae", seed=seed, step=1000)
+        write_record(tmp_path / "lost" / str(seed), record)
+        (tmp_path / "lost" / str(seed) / "FAILED").write_text("loss is not finite\n")
+    (tmp_path / "ae" / "3" / "FAILED").write_text("stopped after its last record\n")
+    _, text, _ = run(capsys, tmp_path, "--format", "csv", "--step", "5000")
+    lines = [line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "infom"]
+    assert {line["model"]: line["num_diverged"] for line in lines} == {"qlae": "2", "ae": "0"}
+    assert {line["split"] for line in lines} == {"test"}
+    _, out, _ = run(capsys, tmp_path, "--step", "5000")
+    assert "diverged" in out
+    (row,) = [line for line in out.splitlines() if line.startswith("qlae")]
+    assert row.split()[-2:] == ["3", "2"]
+
+
+def test_paired_comparison_by_seed(tmp_path, capsys):
+    records = two_models()
+    save(tmp_path, records)
+    (table,) = comparison.make_comparisons(records, "ae", ["infom"])
+    (cell,) = table.cells
+    expected = np.array(QLAE) - np.array(AE)
+    interval = stats.ttest_rel(QLAE, AE).confidence_interval()
+    assert cell.mean == pytest.approx(expected.mean())
+    assert cell.mean + cell.half_width == pytest.approx(interval.high)
+    assert cell.num_runs == 3
+    assert cell.is_best
+    code, out, _ = run(capsys, tmp_path, "--against", "ae")
+    assert code == 0
+    assert "difference from ae, paired by seed" in out
+    assert "+0.420 ± 0.124*" in out
+    code, _, err = run(capsys, tmp_path, "--against", "vae")
+    assert code == 2
+    assert "no row is called 'vae', did you mean 'ae'?" in err
+    only = [make_record("qlae", seed=1), make_record("ae", seed=1), make_record("ae", seed=2)]
+    (cell,) = comparison.make_comparisons(only, "ae", ["infom"])[0].cells
+    assert (cell.num_runs, cell.half_width, cell.is_best) == (1, None, False)
+
+
+def test_a_ceiling_stands_beside_its_score():
+    records = [
+        dataclasses.replace(
+            record, ceilings={"infom": 0.95}, scores={"infom": 0.9, "num_active": 7.0}
+        )
+        for record in two_models()
+    ]
+    (table,), _ = aggregate.make_tables(records)
+    assert table.scores == ("infom", "num_active")
+    text = FORMATS["terminal"]([table])
+    assert "0.900 ± 0.000 (of 0.95)*" in text
+    assert "7.0 ± 0.0 " in text
+    assert "a perfect code scores X" in text
+
+
+def test_validation_does_not_stand_in_for_test():
+    records = [make_record(split="validation", step=step) for step in (5000, 10_000)]
+    assert [r.step for r in results.choose(records, "validation")] == [10_000]
+    with pytest.raises(UserError, match="no record of split 'test': there is validation"):
+        results.choose(records)
 
 
 def test_notes_go_to_standard_error(tmp_path, capsys):
