@@ -1,7 +1,10 @@
 """Eight simulated devices and one compilation cache for every test, before jax is imported."""
 
 import os
+import subprocess
 import tempfile
+
+import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
@@ -9,3 +12,14 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="qlae-tests-")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+@pytest.fixture(autouse=True)
+def no_unmarked_process(request, monkeypatch):
+    """Keeps `make check` quick: what starts a process says so by its mark."""
+    if "process" not in request.keywords:
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("this test starts a process: mark it with pytest.mark.process")
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)

@@ -4,8 +4,12 @@ import re
 import traceback
 from pathlib import Path
 
+import pytest
+
 from qlae.objectives.terms import TERMS
 from tests import runs
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[1]
 MOST_FILES, MOST_LINES, MOST_PARAMETERS = 11, 1_100, 6

@@ -19,6 +19,8 @@ from qlae.restore import open_run
 from qlae.run_directory import list_steps
 from tests import runs
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -8,11 +8,14 @@ import time
 
 import jax
 import numpy as np
+import pytest
 
 from qlae.restore import open_run
 from qlae.run_directory import list_steps
 from tests import runs
 from tests.experiments.test_train import assert_one_line
+
+pytestmark = pytest.mark.process
 
 SHORT = ("--config.num_steps=6", "--config.checkpoint_every=2")
 

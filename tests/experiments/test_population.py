@@ -17,6 +17,8 @@ from qlae.run_directory import RunDirectory, list_steps
 from tests import runs
 from tests.experiments.test_train import final_params
 
+pytestmark = pytest.mark.process
+
 
 def population_config(model="qlae", seeds=2, **population):
     config = load_config(f"tests/configs/tiny.py:{model}")

@@ -3,7 +3,11 @@
 import os
 import re
 
+import pytest
+
 from tests import runs
+
+pytestmark = pytest.mark.process
 
 
 def quickstart(workdir, *overrides):

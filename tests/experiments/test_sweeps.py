@@ -9,6 +9,8 @@ from eval.records import load_records
 from qlae.run_directory import list_steps
 from tests import runs
 
+pytestmark = pytest.mark.process
+
 CONFIG = "--config=tests/configs/tiny.py:{arm}"
 
 

@@ -14,6 +14,8 @@ from qlae.restore import open_run
 from qlae.run_directory import RunDirectory, list_steps
 from tests import runs
 
+pytestmark = pytest.mark.process
+
 LONG = ("--config.num_steps=300", "--config.checkpoint_every=20")
 
 

@@ -12,6 +12,8 @@ from qlae.run_directory import list_steps
 from tests import runs
 from tests.store.faults import Faults
 
+pytestmark = pytest.mark.process
+
 RUN = "gs://bucket/runs/tiny"
 SHORT = (
     f"--config={runs.TINY}",
