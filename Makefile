@@ -7,7 +7,7 @@ WORKDIR ?= runs/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check lint wheel lock clean
+.PHONY: run test check bench lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
 	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
@@ -22,6 +22,9 @@ test: lint  ## Every test, after lint and types.
 
 check: lint  ## Lint, types, and the tests that start no process.
 	$(PYTEST) -m "not process"
+
+bench: $(VENV)/.dev  ## What a train step costs here, beside the last committed figures.
+	$(BIN)/python -m experiments.benchmarks.steps
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

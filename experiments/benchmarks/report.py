@@ -7,8 +7,9 @@ import os
 import pathlib
 import platform
 import statistics
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -37,6 +38,11 @@ def median_seconds(function: Callable[[], Any], repeats: int) -> float:
 
 def median_seconds_in_turn(functions: list[Callable[[], Any]], repeats: int) -> list[float]:
     """The same for several functions, called in turn so that a drift of the machine meets all."""
+    return [statistics.median(taken) for taken in sample_seconds_in_turn(functions, repeats)]
+
+
+def sample_seconds_in_turn(functions: list[Callable[[], Any]], repeats: int) -> list[list[float]]:
+    """Wall times of each function's calls, in turn, after one call of each to warm up."""
     for function in functions:
         function()
     seconds: list[list[float]] = [[] for _ in functions]
@@ -45,7 +51,7 @@ def median_seconds_in_turn(functions: list[Callable[[], Any]], repeats: int) -> 
             start = time.perf_counter()
             function()
             taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in seconds]
+    return seconds
 
 
 def write_report(
@@ -74,6 +80,46 @@ def write_report(
     text = f"# {title}\n\n{table}\n\n{notes.strip()}\n\nMachine: {machine_line}\n"
     (directory / f"{name}.md").write_text(text)
     print(table)
+
+
+def format_changes(
+    name: str, rows: list[dict], identity: Sequence[str], measured: Sequence[str]
+) -> list[str]:
+    """Compares rows with those of the last committed report of that name, on the same machine kind.
+
+    Args:
+      name: of the report, which names the machine kind.
+      rows: of this run.
+      identity: columns that say which row is which.
+      measured: columns that are compared.
+
+    Returns:
+      One line a row that both have; one line that there is nothing to compare with, otherwise.
+    """
+    committed = _load_committed(name)
+    if committed is None:
+        return [f"no committed {name}.json to compare with"]
+    before = {tuple(row[column] for column in identity): row for row in committed["rows"]}
+    lines = []
+    for row in rows:
+        key = tuple(row[column] for column in identity)
+        ratios = [
+            f"{column} x{row[column] / before[key][column]:.2f}"
+            for column in (measured if key in before else ())
+            if row.get(column) and before[key].get(column)
+        ]
+        if ratios:
+            what = ", ".join(str(part) for part in key)
+            lines.append(f"{what}: {'; '.join(ratios)} of {committed['machine']['date']}")
+    return lines
+
+
+def _load_committed(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    shown = subprocess.run(
+        ["git", "show", f"HEAD:./{path.name}"], cwd=path.parent, capture_output=True, check=False
+    )
+    return json.loads(shown.stdout) if shown.returncode == 0 else None
 
 
 def _markdown_table(rows: list[dict]) -> str:
