@@ -38,6 +38,8 @@ class Evaluation:
         if data_dir is not None:
             config.data.data_dir = data_dir
         self.program = program
+        # By split, what a perfect code scores there; computed when first asked for.
+        self.ceilings: dict[str, dict[str, float]] = {}
         self.data: Data = make_data(config.data)
         self.layout = Layout(make_mesh())
         # The evaluator's devices are not the trainer's: round its batch up to them.
@@ -50,8 +52,8 @@ class Evaluation:
         return nnx.eval_shape(self.program.make_model)
 
     @functools.cached_property
-    def encode(self) -> Callable[[Params], Encoding]:
-        """Function from parameters to what they make of the evaluation images."""
+    def encode(self) -> Callable[..., Encoding]:
+        """Function from parameters and the name of a split to what they make of its images."""
         return make_encoder(self.program, self.data, self.layout, self.batch_size)
 
     @functools.cached_property

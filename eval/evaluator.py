@@ -1,5 +1,6 @@
 """Scores the checkpoints of one run: numbers to a record, pictures to PNG, both to TensorBoard."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +10,23 @@ from etils import epath
 from matplotlib.figure import Figure
 
 from eval import plots
+from eval.ceilings import compute_ceilings
 from eval.encode import Encoding
 from eval.evaluation import Evaluation
-from eval.metrics.infomec import find_active_latents
+from eval.metrics.dialects import DEFAULT_DIALECT, find_active_latents, get_dialect
+from eval.metrics.generalisation import compute_infoe_unseen
 from eval.metrics.information import compute_nmi
 from eval.metrics.registry import METRIC_VERSION, compute_metrics
 from eval.metrics.samples import make_samples
 from eval.pictures import Pictures
 from eval.records import Record, record_path, write_record
+from eval.scoring import choose_dialect, list_splits
 from qlae.common.event_log import EventLog
 from qlae.restore import StoredRun
 from qlae.run_directory import get_config_id, get_versions, list_steps
+from qlae.training.state import Params
+
+_NUM_SAMPLED = 500
 
 
 @dataclass(frozen=True)
@@ -43,29 +50,59 @@ class Evaluator:
         self._log: EventLog | None = None
 
     def list_pending(self) -> list[int]:
-        """Returns the steps that have a finalised checkpoint and no record yet, ascending."""
-        folder = self._record(0).parent
-        known = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        steps = list_steps(self.run.directory.path)
-        return [step for step in steps if self._record(step).name not in known]
+        """Returns the steps that have a finalised checkpoint and lack a record, ascending."""
+        known = {split: self._list_known(split) for split in list_splits(self.run.config)}
+        return [
+            step
+            for step in list_steps(self.run.directory.path)
+            if any(self._record(step, s).name not in known[s] for s in self._splits(step))
+        ]
 
     def score(self, step: int) -> Record:
-        """Scores one checkpoint. The record is written last: where it is, all else is too.
+        """Scores one checkpoint on every split that lacks a record; returns the last split's.
+
+        Each record is written last: where it is, all else is too.
 
         Raises:
             UserError: the checkpoint cannot be read.
         """
         params = self.run.load(step, self.evaluation.layout.replicated)
-        encoding = self.evaluation.encode(params)
-        discrete = self.evaluation.abstract_model.latents.num_values is not None
+        splits = [s for s in self._splits(step) if not self._record(step, s).exists()]
+        return [self._score(params, step, split) for split in splits or self._splits(step)][-1]
+
+    def _score(self, params: Params, step: int, split: str) -> Record:
+        encoding = self.evaluation.encode(params, split)
+        config, dialect = self.run.config, self._dialect
+        latents_NxZ = encoding.latents_NxZ
+        if config.data.protocol == "paper" and encoding.z_hat_NxZ.shape == latents_NxZ.shape:
+            # The trainer scores the floats that the decoder reads, not indices.
+            latents_NxZ = encoding.z_hat_NxZ
+        options = {"discrete": self._discrete, "dialect": dialect}
         scores, errors = compute_metrics(
-            self.run.config.eval.metrics,
-            encoding.sources_NxS,
-            encoding.latents_NxZ,
-            discrete=discrete,
+            config.eval.metrics, encoding.sources_NxS, latents_NxZ, **options
         )
-        structure = compute_structure(encoding, discrete)
-        record = self._make_record(step, encoding, scores, errors, structure)
+        if len(self.evaluation.data.split.unseen_indices) and split == "test":
+            unseen = self.evaluation.encode(params, "unseen")
+            scores["unseen"] = compute_infoe_unseen(
+                (encoding.sources_NxS, encoding.latents_NxZ),
+                (unseen.sources_NxS, unseen.latents_NxZ),
+                **options,
+            ) | {"psnr_unseen": float(unseen.psnr_N.mean())}
+        structure = compute_structure(encoding, self._discrete)
+        if split not in self.evaluation.ceilings:
+            self.evaluation.ceilings[split] = compute_ceilings(
+                config.eval.metrics, encoding.sources_NxS, **options
+            )
+        record = dataclasses.replace(
+            self._make_record(step, encoding, scores, errors, structure),
+            split=split,
+            dialect=dialect,
+            decisions=get_dialect(dialect).describe(
+                make_samples(encoding.sources_NxS, latents_NxZ, discrete=self._discrete)
+            ),
+            ceilings=self.evaluation.ceilings[split],
+            latent_sample=_sample(encoding.latents_NxZ) if split == "validation" else None,
+        )
         self._publish(step, record, structure, self.evaluation.illustrate(params, encoding))
         write_record(self.run.directory.path, record)
         return record
@@ -75,10 +112,27 @@ class Evaluator:
         if self._log is not None:
             self._log.close()
 
-    def _record(self, step: int) -> epath.Path:
-        return record_path(
-            self.run.directory.path, self.evaluation.data.split.protocol, step, METRIC_VERSION
-        )
+    @property
+    def _discrete(self) -> bool:
+        return self.evaluation.abstract_model.latents.num_values is not None
+
+    @property
+    def _dialect(self) -> str:
+        return choose_dialect(self.run.config)
+
+    def _splits(self, step: int) -> tuple[str, ...]:
+        return list_splits(self.run.config, step)
+
+    def _record(self, step: int, split: str) -> epath.Path:
+        # Records of another dialect are other records: an evaluation by it is still to be made.
+        named = "" if self._dialect == DEFAULT_DIALECT else f".{self._dialect}"
+        protocol = self.evaluation.data.split.protocol
+        version = METRIC_VERSION + named
+        return record_path(self.run.directory.path, protocol, step, version, split)
+
+    def _list_known(self, split: str) -> set[str]:
+        folder = self._record(0, split).parent
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
     def _make_record(
         self,
@@ -98,28 +152,46 @@ class Evaluator:
             step=step,
             metric_version=METRIC_VERSION,
             num_samples=len(encoding.sources_NxS),
-            scores={**flat, "psnr": float(encoding.psnr_N.mean())},
+            scores={**flat, **self._reconstruction(encoding)},
             errors=errors,
-            source_names=list(self.evaluation.data.dataset.spec.source_names),
+            source_names=self._source_names,
             nmi_SxZ=structure.nmi_SxZ.tolist(),
             active_latents=structure.active_latents.tolist(),
             versions=get_versions(),
             config_id=get_config_id(config),
         )
 
+    @property
+    def _source_names(self) -> list[str]:
+        names = self.evaluation.data.dataset.spec.source_names
+        return [names[i] for i in self.evaluation.data.split.scored_sources]
+
+    def _reconstruction(self, encoding: Encoding) -> dict[str, float]:
+        """How well images are reconstructed; of quantized latents also what quantization costs."""
+        found = {"psnr": encoding.psnr_N, "bce": encoding.bce_N}
+        if self._discrete:
+            found["straight_through_gap"] = encoding.gap_N
+        return {name: float(values.mean()) for name, values in found.items()}
+
     def _publish(self, step: int, record: Record, structure: Structure, pictures: Pictures) -> None:
         if self._log is None:
             self._log = EventLog(self.run.directory.path / "logs" / "eval")
-        directory = self._record(step).parent / f"step_{step:09d}"
+        directory = self._record(step, record.split).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
         for name, value in record.scores.items():
-            self._log.add_scalar(f"eval/{record.protocol}/{name}", value, step)
+            self._log.add_scalar(f"eval/{directory.parent.name}/{name}", value, step)
         for name, figure in make_figures(record, structure, pictures).items():
             (directory / f"{name}.png").write_bytes(plots.to_png(figure))
             image = plots.to_array(figure)
-            self._log.add_image(f"eval/{record.protocol}/{name}", image, step)
+            self._log.add_image(f"eval/{directory.parent.name}/{name}", image, step)
         self._log.flush()
         logging.info("step %d: pictures in %s", step, directory)
+
+
+def _sample(latents_NxZ: np.ndarray) -> list[list[float]]:
+    """Latents of images spread over the set, the same images in every run; 4 digits are enough."""
+    rows = np.linspace(0, len(latents_NxZ) - 1, min(_NUM_SAMPLED, len(latents_NxZ))).astype(int)
+    return np.round(latents_NxZ[rows].astype(np.float64), 4).tolist()
 
 
 def compute_structure(encoding: Encoding, discrete: bool) -> Structure:

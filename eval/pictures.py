@@ -61,7 +61,7 @@ def make_illustrator(
         # Spread over the grid, so that they differ in every source.
         count = len(encoding.latents_NxZ)
         chosen = np.arange(_NUM_RECONSTRUCTIONS) * count // _NUM_RECONSTRUCTIONS
-        originals = data.dataset.images(data.split.test_indices[chosen]).astype(np.float32) / 255
+        originals = data.dataset.images(encoding.indices_N[chosen]).astype(np.float32) / 255
         base_Z = encoding.latents_NxZ[chosen[len(chosen) // 2]]
         sweeps = [
             sweep_values(column_N, base, num_values)

@@ -39,6 +39,8 @@ class Record:
       dialect: of InfoMEC.
       decisions: how its numbers were computed, in words.
       ceilings: by score what a perfect code reaches on these samples, where that is below 0.98.
+      latent_sample: latents of a few of the samples, always the same images for a split, by which
+        runs can be compared without labels; None where they are not kept.
     """
 
     model: str
@@ -59,17 +61,22 @@ class Record:
     dialect: str = DEFAULT_DIALECT
     decisions: dict[str, str] = dataclasses.field(default_factory=dict)
     ceilings: dict[str, float] = dataclasses.field(default_factory=dict)
+    latent_sample: list[list[float]] | None = None
 
 
 def record_path(
-    workdir: epath.PathLike, protocol: str, step: int, metric_version: str
+    workdir: epath.PathLike, protocol: str, step: int, metric_version: str, split: str = "test"
 ) -> epath.Path:
-    """Where the record of one step under one protocol lies; the name orders files by step."""
+    """Where the record of one step under one protocol lies; the name orders files by step.
+
+    Records of other splits than test lie in a folder of their own, `PROTOCOL-SPLIT`.
+    """
     for name, word in (("protocol", protocol), ("metric version", metric_version)):
         if not _WORD.fullmatch(word):
             raise UserError(f"{name} {word!r} cannot name a file: use letters, digits, . _ -")
     name = f"step_{step:09d}.metrics_{metric_version}.json"
-    return epath.Path(workdir) / "eval" / protocol / name
+    folder = protocol if split == "test" else f"{protocol}-{split}"
+    return epath.Path(workdir) / "eval" / folder / name
 
 
 def write_record(workdir: epath.PathLike, record: Record) -> epath.Path:
@@ -77,7 +84,9 @@ def write_record(workdir: epath.PathLike, record: Record) -> epath.Path:
 
     A record of the same step, protocol and metric version is replaced.
     """
-    path = record_path(workdir, record.protocol, record.step, record.metric_version)
+    named = "" if record.dialect == DEFAULT_DIALECT else f".{record.dialect}"
+    version = record.metric_version + named
+    path = record_path(workdir, record.protocol, record.step, version, record.split)
     text = json.dumps(_plain(dataclasses.asdict(record)), indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
@@ -101,7 +110,9 @@ def load_newest_record(workdir: epath.PathLike) -> Record | None:
       UserError: it cannot be read.
     """
     files = _list_files(workdir)
-    return load_record(max(files, key=lambda file: file.name)) if files else None
+    # Of a step that has both, test before validation: "heldout" sorts before "heldout-validation".
+    by_folder = sorted(files, key=lambda file: file.parent.name)
+    return load_record(max(by_folder, key=lambda file: file.name)) if files else None
 
 
 def _list_files(workdir: epath.PathLike) -> list[epath.Path]:

@@ -1,16 +1,44 @@
-"""Where a config's names of metrics meet the table of metrics."""
+"""What a config says of scoring: which metrics, by which dialect, on which images."""
 
-from collections.abc import Iterable
+from ml_collections import ConfigDict
 
+from eval.metrics.dialects import DEFAULT_DIALECT, get_dialect
 from eval.metrics.errors import InputError
 from eval.metrics.registry import get_metric
-from qlae.common.errors import UserError
+from qlae.common.errors import UserError, make_unknown_name_error
+
+SPLITS = ("validation", "test")
+PAPER_DIALECT = "lq2023_trainer"
 
 
-def check_metrics(names: Iterable[str]) -> None:
-    """Raises `UserError`, with the nearest name, for one that is no metric's."""
+def check_scoring(config: ConfigDict) -> None:
+    """Raises `UserError`, with the nearest name, for a metric, dialect or split that is none."""
     try:
-        for name in names:
+        for name in config.eval.metrics:
             get_metric(name)
+        get_dialect(choose_dialect(config))
     except InputError as error:
-        raise UserError(f"config.eval.metrics: {error}") from error
+        raise UserError(f"config.eval: {error}") from error
+    splits = list_splits(config)
+    if not splits:
+        raise UserError(f"config.eval.splits is empty: name some of {', '.join(SPLITS)}")
+    for name in splits:
+        if name not in SPLITS:
+            raise make_unknown_name_error("split", name, SPLITS)
+
+
+def choose_dialect(config: ConfigDict) -> str:
+    """Returns the dialect of InfoMEC: what the config names, or else what its protocol goes by."""
+    named = config.eval.get("dialect", "")
+    return named or (PAPER_DIALECT if config.data.protocol == "paper" else DEFAULT_DIALECT)
+
+
+def list_splits(config: ConfigDict, step: int | None = None) -> tuple[str, ...]:
+    """Returns which images the checkpoint of a step is scored on; all that are ever, for None.
+
+    Where choices are made on validation, test is scored for what is reported, the last step.
+    """
+    splits = tuple(config.eval.get("splits", ("test",)))
+    if step is None or step == config.num_steps or "validation" not in splits:
+        return splits
+    return tuple(name for name in splits if name == "validation")

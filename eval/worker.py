@@ -123,7 +123,8 @@ def format_record(record: Record) -> str:
     """Returns a record as one line."""
     scores = " ".join(f"{name} {value:.3f}" for name, value in record.scores.items())
     failed = "".join(f"; {name} failed: {line}" for name, line in record.errors.items())
-    return f"step {record.step:,} {record.protocol}: {scores}{failed}"
+    where = f"{record.protocol} {record.split}, {record.dialect}"
+    return f"step {record.step:,} {where}: {scores}{failed}"
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from eval.scoring import check_metrics
+from eval.scoring import check_scoring
 from qlae.common.errors import UserError
 
 
@@ -123,7 +123,7 @@ def check_config(config: ConfigDict) -> None:
         raise UserError(
             f"config.profile.steps={tuple(steps)} ends after the run, at step {config.num_steps}"
         )
-    check_metrics(config.eval.metrics)
+    check_scoring(config)
 
 
 def _check(key: str, value: Any, rule: Rule) -> None:

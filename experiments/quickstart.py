@@ -64,8 +64,9 @@ def show_results(workdir: Path) -> None:
     if not records:
         return
     print(format_table(records))
-    last = max(records, key=lambda record: record.step)
-    pictures = workdir / "eval" / last.protocol / f"step_{last.step:09d}"
+    last = max(records, key=lambda record: (record.step, record.split == "test"))
+    folder = last.protocol if last.split == "test" else f"{last.protocol}-{last.split}"
+    pictures = workdir / "eval" / folder / f"step_{last.step:09d}"
     for picture in sorted(pictures.glob("*.png")):
         print(picture)
 
@@ -75,7 +76,7 @@ def format_table(records: list[Record]) -> str:
     lines = [f"{'step':>9}  " + "  ".join(f"{label:>7}" for label in _COLUMNS.values())]
     for record in sorted(records, key=lambda record: record.step):
         cells = [f"{record.scores.get(name, float('nan')):7.3f}" for name in _COLUMNS]
-        lines.append(f"{record.step:9,}  " + "  ".join(cells))
+        lines.append(f"{record.step:9,}  " + "  ".join(cells) + f"  {record.split}")
     return "\n".join(lines)
 
 

@@ -104,7 +104,12 @@ def _make_config(
             "objective": objective,
             "weights": weights,
             "optimizer": {**optimizer, "eps": 1e-8, "clip": 1.0},
-            "eval": {"metrics": ("infomec",), "batch_size": 256},
+            "eval": {
+                "metrics": ("infomec",),
+                "dialect": "",  # of InfoMEC: the default's, or the paper's where protocol=paper
+                "splits": ("validation", "test"),  # test, for the last step alone
+                "batch_size": 256,
+            },
             "mesh": {"population": -1, "data": -1},
             "population": {  # seeds x values, all in one program; () is the config's own value
                 "seeds": 1,

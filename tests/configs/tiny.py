@@ -13,6 +13,7 @@ def get_config(model: str = "qlae") -> ConfigDict:
     config.batch_size = 16
     config.data.image_size = 8
     config.data.num_validation = config.data.num_test = 1_000
+    config.eval.splits = ("test",)
     for network in (config.model.encoder, config.model.decoder):
         network.update({"widths": (4, 4), "dense": (16,)})
     return config
