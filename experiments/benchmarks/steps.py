@@ -28,7 +28,7 @@ from experiments.benchmarks.report import (
     write_report,
 )
 from experiments.config_file import load_config
-from experiments.population import make_members
+from experiments.members import make_members
 from experiments.trainer import make_trainer
 from qlae.run_directory import RunDirectory
 
@@ -87,7 +87,7 @@ class Bench:
         began = time.perf_counter()
         init = trainer.init.lower(seeds).compile()  # type: ignore[attr-defined]
         self._state = init(seeds)
-        lowered = trainer.step.lower(self._state, hyperparameters, self._batch)  # type: ignore[attr-defined]
+        lowered = trainer.step.lower(self._state, hyperparameters, self._batch)
         step = lowered.compile()
         self.compile_seconds = time.perf_counter() - began
         costs = step.cost_analysis()
