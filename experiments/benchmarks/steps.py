@@ -28,7 +28,7 @@ from experiments.benchmarks.report import (
     write_report,
 )
 from experiments.config_file import load_config
-from experiments.population import make_members
+from experiments.members import make_members
 from experiments.trainer import make_trainer
 from qlae.run_directory import RunDirectory
 
