@@ -1,8 +1,12 @@
-"""Compiled programs, kept in the run directory, so that a restart does not wait for them."""
+"""Compiled programs, kept where the next start finds them, so that it does not wait for them."""
 
+import hashlib
 import os
+import platform
+from pathlib import Path
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from qlae.run_directory import RunDirectory
 
@@ -10,7 +14,30 @@ from qlae.run_directory import RunDirectory
 def keep_compiled(directory: RunDirectory) -> None:
     """Lets JAX keep what it compiles, unless its environment names a place of its own.
 
-    Not on CPU, whose programs fit the very processor that they were compiled on.
+    In the run directory, whoever resumes it; but on CPU, whose programs fit the very processor that
+    they were compiled on, in the user's cache, apart for each kind of processor.
     """
-    if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(directory.path / "compilation_cache"))
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    if jax.default_backend() == "cpu":
+        path = str(find_user_cache() / "qlae" / "compiled" / identify_processor())
+    else:
+        path = str(directory.path / "compilation_cache")
+    jax.config.update("jax_compilation_cache_dir", path)
+    compilation_cache.reset_cache()  # what compiled before has settled that there is none
+
+
+def find_user_cache() -> Path:
+    """Returns where this user's programs keep what they can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def identify_processor() -> str:
+    """Returns a name that processors share which can do the same."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    wanted = ("flags", "Features", "model name")
+    abilities = sorted({line for line in lines if line.startswith(wanted)}) or lines
+    return hashlib.sha256("\n".join([platform.machine(), *abilities]).encode()).hexdigest()[:12]

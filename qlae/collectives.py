@@ -14,8 +14,10 @@ AXIS = "data"
 
 
 def is_split() -> bool:
-    """Whether the code being traced sees one device's rows alone."""
-    return AXIS in jax.sharding.get_abstract_mesh().manual_axes
+    """Whether the code being traced sees one device's rows alone, and those are not all."""
+    is_mapped = AXIS in jax.sharding.get_abstract_mesh().manual_axes
+    # On one device XLA would keep a collective for nothing, and fuse nothing across it.
+    return is_mapped and jax.lax.axis_size(AXIS) > 1
 
 
 def mean_over_shares(tree: Any) -> Any:
