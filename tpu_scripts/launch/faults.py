@@ -53,7 +53,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(Fault.NETWORK, "max retries exceeded|timed out|no answer in", _GCLOUD),
     Sign(Fault.NETWORK, "problem refreshing your current auth tokens.*(connection|http)", _GCLOUD),
     Sign(Fault.PERMISSION, "permission[_ ]denied|does not have permission|forbidden", _RPC),
-    Sign(Fault.PERMISSION, "unauthenticated|reauthentication|gcloud auth login", _GCLOUD),
+    Sign(Fault.PERMISSION, "unauthenticated: |reauthentication|gcloud auth login", _GCLOUD),
     Sign(Fault.PERMISSION, "insufficient authentication scopes", "Compute Engine, Access scopes"),
     Sign(Fault.PERMISSION, "has not been used in project", "Service Usage, SERVICE_DISABLED"),
     Sign(Fault.QUOTA, "quota limit|quota_exceeded|exceeded quota", _TPU_QUOTA),

@@ -50,7 +50,8 @@ class QueuedResource:
 
     def create(self) -> Command:
         """Asks for the slices; gcloud takes a node count only above one."""
-        place, nodes = self.place, (f"--node-id={self.name}",)
+        place = self.place
+        nodes: Command = (f"--node-id={self.name}",)
         if self.slices > 1:
             nodes = (f"--node-count={self.slices}", f"--node-prefix={self.name}")
         runtime_version = self.runtime_version or self.topology.generation.runtime_version

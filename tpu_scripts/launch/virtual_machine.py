@@ -1,4 +1,4 @@
-"""A plain VM as `gcloud` commands: enough for an evaluator beside, and it deletes itself in time."""
+"""A plain VM as `gcloud` commands: enough for an evaluator, and it deletes itself in time."""
 
 import dataclasses
 import json
