@@ -2,8 +2,8 @@
 
   python -m tpu_scripts.launch.bucket --workdir=gs://BUCKET/runs/NAME [--newest]
 
-Writes, reads and deletes an object beside the run; --newest prints the step of its newest
-checkpoint instead, or of the newest of all its members.
+Writes, reads and deletes an object beside the run, and prints the step of the newest checkpoint of
+it or of its members; --newest does only the latter.
 """
 
 import sys
@@ -69,14 +69,13 @@ def main(arguments: Sequence[str]) -> None:
     """Entry point."""
     parser = Parser("tpu_scripts.launch.bucket", __doc__)
     parser.add_argument("--workdir", required=True, action="append", help="repeat for more runs")
-    parser.add_argument("--newest", action="store_true", help="only look for checkpoints")
+    parser.add_argument("--newest", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)
-    if options.newest:
-        print(f"{MARK} newest {max(map(find_newest_step, options.workdir))}")
-        return
-    for workdir in options.workdir:
-        try_writing(workdir)
-    print(f"{MARK} bucket written, read and deleted")
+    if not options.newest:
+        for workdir in options.workdir:
+            try_writing(workdir)
+        print(f"{MARK} bucket written, read and deleted")
+    print(f"{MARK} newest {max(map(find_newest_step, options.workdir))}")
 
 
 if __name__ == "__main__":

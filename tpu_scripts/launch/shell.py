@@ -45,9 +45,10 @@ class Result:
 
     @property
     def last_line(self) -> str:
-        """The last line it said, on stderr before stdout: the one that names the fault."""
+        """The line that names the fault: gcloud's ERROR, or else the last, of stderr first."""
         lines = (self.stderr.strip() or self.stdout.strip() or "no output").splitlines()
-        return lines[-1].strip()
+        errors = [line for line in lines if line.startswith("ERROR: ")]
+        return (errors or lines)[-1].strip()
 
 
 def quote(command: Command) -> str:

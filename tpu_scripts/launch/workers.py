@@ -85,7 +85,7 @@ class Workers:
         for _ in range(_TRIES):
             result = self._ssh(job.check_bucket, first)
             if _says(result, f"{MARK} bucket"):
-                return self.find_newest_step()
+                return _read_newest(result)
             self._cloud.look()
             if result.returncode == 2:
                 raise UserError(_find_error(result))
@@ -94,11 +94,7 @@ class Workers:
 
     def find_newest_step(self) -> int:
         """Returns the newest checkpoint's step as the first worker sees it; -1 for none."""
-        result = self._ssh(self._plan.job.find_newest, self._plan.workers[0])
-        steps = [
-            line.split()[-1] for line in result.stdout.splitlines() if f"{MARK} newest" in line
-        ]
-        return int(steps[-1]) if steps else -1
+        return _read_newest(self._ask(self._plan.job.find_newest, self._plan.workers[0]))
 
     def start(self, workers: Sequence[str]) -> None:
         """Starts the job where it is not."""
@@ -188,6 +184,11 @@ class Workers:
 
 def _says(result: Result, proof: str) -> bool:
     return any(line.startswith(proof) for line in result.stdout.splitlines())
+
+
+def _read_newest(result: Result) -> int:
+    newest = [line for line in result.stdout.splitlines() if line.startswith(f"{MARK} newest ")]
+    return int(newest[-1].split()[-1]) if newest else -1
 
 
 def _find_error(result: Result) -> str:

@@ -7,6 +7,7 @@ addresses 127.TENS.NODE.WORKER, by which the ssh stub finds the worker's home di
 import contextlib
 import http.server
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -15,9 +16,6 @@ import socket
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable
-
-import os
 
 HOSTS = {"v5litepod-1": 1, "v5litepod-4": 1, "v5litepod-16": 4}
 _PLACE = r"projects/[^/]+/locations/[^/]+"
@@ -41,9 +39,8 @@ class TpuApi:
         states: of each creation in turn, what the looks see one after the other; the last stays.
         failure: message of a request in state FAILED.
         delete_refusals: likewise, for deletions.
-        on_look: called at each look at a queued resource, with its name; may raise `Refusal`.
+        is_away: whether no request gets an answer: its connection breaks.
         node_states: state of a node by its name; None is one that is not found.
-        stolen: names of nodes whose service answers 404 as soon as they are active.
     """
 
     def __init__(self, root: pathlib.Path):
@@ -56,7 +53,7 @@ class TpuApi:
         self.states: list[list[str]] = []
         self.failure = "There is no more capacity in the zone"
         self.delete_refusals: list[Refusal] = []
-        self.on_look: Callable[[str], None] = lambda name: None
+        self.is_away = False
         self.node_states: dict[str, str | None] = {}
         self._lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), self)
@@ -95,9 +92,11 @@ class TpuApi:
         path = urllib.parse.urlsplit(url).path
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
         with self._lock:
+            if self.is_away:
+                raise ConnectionError
             self.requests.append(f"{method} {path}")
-            routes = (
-                ("GET", rf"/v2/({_PLACE})/operations/.*", self._finish),
+            routes: tuple = (
+                ("GET", rf"/v2/({_PLACE})/operations/(.*)", self._finish),
                 ("POST", rf"/v2/({_PLACE})/queuedResources", self._create),
                 ("GET", rf"/v2/({_PLACE})/queuedResources", self._list),
                 ("GET", rf"/v2/({_PLACE})/queuedResources/(.+)", self._look),
@@ -113,8 +112,9 @@ class TpuApi:
                     return act(*match.groups(), body=body, query=query)
         raise Refusal(404, "NOT_FOUND", f"Resource '{path}' was not found")
 
-    def _finish(self, place, body, query):
-        return {"name": f"{place}/operations/done", "done": True, "response": {}}
+    def _finish(self, place, what, body, query):
+        response = {"name": f"{place}/{what}"}
+        return {"name": f"{place}/operations/{what}", "done": True, "response": response}
 
     def _create(self, place, body, query):
         refusal = self.refusals.pop(0) if self.refusals else None
@@ -141,7 +141,6 @@ class TpuApi:
         return {"queuedResources": [self._describe(place, name) for name in self.resources]}
 
     def _look(self, place, name, body, query):
-        self.on_look(name)
         if name not in self.resources:
             raise Refusal(404, "NOT_FOUND", f"Resource '{place}/queuedResources/{name}' not found")
         answer = self._describe(place, name)
@@ -169,7 +168,7 @@ class TpuApi:
         """Returns the queued resource of a node, and the node's number."""
         for name, one in self.resources.items():
             nodes = [name] if one["slices"] == 1 else [f"{name}-{i}" for i in range(one["slices"])]
-            if node in nodes and self.node_states.get(node, "READY"):
+            if node in nodes and self.node_states.get(node, "READY") is not None:
                 return name, nodes.index(node)
         raise Refusal(404, "NOT_FOUND", f"Resource 'nodes/{node}' was not found")
 
@@ -192,7 +191,7 @@ class TpuApi:
 
     def _update_node(self, place, node, body, query):
         self.resources[self._find_node(node)[0]]["keys"] = body["metadata"]
-        return {"name": f"{place}/operations/update", "done": True}
+        return {"name": f"{place}/operations/nodes/{node}", "done": True}
 
     def _tell_attributes(self, place, node, body, query):
         workers = body.get("workerIds") or ["0"]

@@ -35,15 +35,14 @@ def make_environment(directory):
 
 def try_bucket(arguments):
     scenario = load_scenario()
-    if "--newest" in arguments:
-        steps = scenario.get("newest", [-1])
-        print(f"[launch] newest {steps[min(count('newest'), len(steps)) - 1]}")
-        return
     code, line = scenario.get("bucket", [0, ""])
     if code:
         print(f"error: {line}", file=sys.stderr)
         sys.exit(code)
-    print("[launch] bucket written, read and deleted")
+    if "--newest" not in arguments:
+        print("[launch] bucket written, read and deleted")
+    steps = scenario.get("newest", [-1])
+    print(f"[launch] newest {steps[min(count('newest'), len(steps)) - 1]}")
 
 
 def play(module):

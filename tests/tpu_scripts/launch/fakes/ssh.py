@@ -1,6 +1,6 @@
 """The ssh and scp under the real gcloud: an address is a worker's home directory.
 
-Keys of scenario.json: dead, workers that never answer; refuses, whether no key is taken.
+Keys of scenario.json: dead_now, workers that answer nobody.
 """
 
 import json
@@ -11,7 +11,7 @@ import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import worker  # noqa: E402
+import worker
 
 ROOT = pathlib.Path(os.environ["FAKE_CLOUD"])
 PROGRAM = pathlib.Path(os.environ["FAKE_PROGRAM"]).name
@@ -19,7 +19,7 @@ PROGRAM = pathlib.Path(os.environ["FAKE_PROGRAM"]).name
 
 def locate(text: str) -> tuple[str, str, str]:
     """Returns machine, worker and what follows the address."""
-    user, tens, node, number, rest = re.fullmatch(
+    _, tens, node, number, rest = re.fullmatch(
         r"(\w+)@127\.(\d+)\.(\d+)\.(\d+)(.*)", text, re.DOTALL
     ).groups()
     return (ROOT / f"address-{tens}").read_text(), f"{node}/{number}", rest
@@ -31,14 +31,10 @@ def main() -> int:
     name, which, rest = locate(arguments[at])
     with open(ROOT / "ssh.jsonl", "a") as calls:
         calls.write(json.dumps([PROGRAM, f"{name}:{which}", *arguments]) + "\n")
-    scenario = json.loads((ROOT / "scenario.json").read_text())
     home = ROOT / "machines" / name / which.replace("/", "-")
-    if scenario.get("refuses"):
-        print(f"{arguments[at]}: Permission denied (publickey).", file=sys.stderr)
-        return 255
-    if which in scenario.get("dead", []) or not home.exists():
+    if worker.is_dead(which) or not home.exists():
         print(f"ssh: connect to host {which} port 22: Connection timed out", file=sys.stderr)
-        return 255
+        return worker.CUT
     if PROGRAM == "scp":
         shutil.copy(arguments[at - 1], home / rest.lstrip(":"))
         return 0
