@@ -48,6 +48,7 @@ _RPC = "google.rpc.Code"
 # The first that matches decides. The network comes first: without it, gcloud advises to log in.
 SIGNS: tuple[Sign, ...] = (
     Sign(Fault.NETWORK, "name ?resolution|failed to resolve|unable to find the server", _GCLOUD),
+    Sign(Fault.NETWORK, "unable to connect to the server", "printed by kubectl 1.32"),
     Sign(Fault.NETWORK, "network is unreachable|no route to host", "errno(3)"),
     Sign(Fault.NETWORK, "connection (reset|refused|aborted)|remote end closed", _GCLOUD),
     Sign(Fault.NETWORK, "max retries exceeded|timed out|no answer in", _GCLOUD),

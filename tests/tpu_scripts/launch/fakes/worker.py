@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 CUT = 255  # ssh's own exit code.
+MARK = "[launch]"
 
 
 def is_dead(worker: str) -> bool:
