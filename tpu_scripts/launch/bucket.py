@@ -27,8 +27,8 @@ def try_writing(workdir: str) -> None:
         UserError: the bucket does not exist, or refuses.
         StorageError: it did not answer as it should.
     """
-    path = to_path(workdir) / f".launch-{uuid.uuid4().hex}"
     try:
+        path = to_path(workdir) / f".launch-{uuid.uuid4().hex}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.name)
         content = path.read_text()

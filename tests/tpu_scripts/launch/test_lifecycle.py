@@ -125,9 +125,9 @@ def test_partial_start_is_mended(cloud, run):
 
 def test_workers_that_never_come_up_are_named(cloud, run):
     cloud.play(dead=[["0/1", "1/3"]])
-    status, _, err = run(*FOUR_WORKERS, "--slices=2")
+    status, _, err = run(*FOUR_WORKERS, "--slices=2", "--worker_timeout=6")
     assert status == 1
-    expected = "2 of 8 workers of run never came up in 1.5 s (slice/worker): 0/1, 1/3"
+    expected = "2 of 8 workers of run never came up in 6 s (slice/worker): 0/1, 1/3"
     assert err == f"error: {expected}\n"
     assert cloud.machines == []
 
@@ -230,7 +230,7 @@ def test_broken_connection_is_followed_again(cloud, run):
 
 def test_unreachable_worker_is_replaced(cloud, run):
     cloud.play(train=[[60, 0], [0.2, 0]], cut=[1000, 0])
-    status, out, _ = run()
+    status, out, _ = run("--worker_timeout=4")
     assert status == 0
     assert "its first worker is out of reach" in out
     assert cloud.verbs("create") == ["create"] * 2

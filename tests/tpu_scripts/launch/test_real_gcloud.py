@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 SLOW = pytest.mark.interop
 CREATE = "POST /v2/projects/my-project/locations/us-west4-a/queuedResources"
 ALL_FOUR = [f"run:0/{worker}" for worker in range(4)]
-ON_FOUR = ("--topology=v5e:4x4", "--request_timeout=20")
+ON_FOUR = ("--topology=v5e:4x4",)
 QUOTA = Refusal(429, "RESOURCE_EXHAUSTED", "Quota limit 'TPUV5sLitepodPerProject' exhausted")
 CAPACITY = Refusal(429, "RESOURCE_EXHAUSTED", "There is no more capacity in the zone us-west4-a")
 NO_ACCELERATOR = Refusal(
@@ -69,7 +69,7 @@ def launch(api, project, flags, capsys, record_property, request, tmp_path):
     """Launches with the real gcloud: returns (exit code, output, error line), and notes the row."""
 
     def launch(*more: str) -> tuple[int, str, str]:
-        code = command.main([*flags, "--poll_seconds=0.3", "--worker_timeout=20", *more])
+        code = command.main([*flags, "--poll_seconds=0.3", "--worker_timeout=120", *more])
         captured = capsys.readouterr()
         note(code)
         return code, captured.out, captured.err
@@ -118,9 +118,9 @@ def test_quota(api, launch):
 def test_node_not_found(api, launch):
     """The request is active, and its node is not there: no ssh, and nothing left."""
     api.node_states["run"] = None
-    code, _, err = launch("--worker_timeout=3")
+    code, _, err = launch("--worker_timeout=2")
     assert code == 1
-    assert "1 of 1 workers of run never came up in 3 s (slice/worker): 0/0" in err
+    assert "1 of 1 workers of run never came up in 2 s (slice/worker): 0/0" in err
     assert read_ssh(api) == []
     assert api.resources == {}
 
@@ -183,7 +183,7 @@ def test_worker_0_dies(api, launch, when_trained):
         api.play(train=[[0.2, 0]])
 
     when_trained(die)
-    code, out, err = launch("--worker_timeout=8", "--request_timeout=8")
+    code, out, err = launch("--worker_timeout=40", "--request_timeout=40")
     assert (err, code) == ("", 0)
     assert "run is active, but its first worker is out of reach" in out
     assert (len(api.created), api.resources) == (2, {})
@@ -192,7 +192,7 @@ def test_worker_0_dies(api, launch, when_trained):
 @SLOW
 def test_worker_3_dies(api, launch, when_trained):
     """The others are taken along; the machine is made again."""
-    plays = {"0/3": [[300, 0], [0.2, 0]], "else": [[15, 134], [0.2, 0]]}
+    plays = {"0/3": [[300, 0], [0.2, 0]], "else": [[20, 134], [0.2, 0]]}
     api.play(train=plays)
 
     def die() -> None:
@@ -201,7 +201,7 @@ def test_worker_3_dies(api, launch, when_trained):
         api.play(train=plays)
 
     when_trained(die, worker="0-3")
-    code, out, err = launch(*ON_FOUR, "--worker_timeout=8", "--request_timeout=8")
+    code, out, err = launch(*ON_FOUR, "--worker_timeout=40", "--request_timeout=40")
     assert (err, code) == ("", 0)
     assert "train lost worker 0/3, which is out of reach" in out
     assert (len(api.created), api.resources) == (2, {})
@@ -221,11 +221,11 @@ def test_worker_3_fails(api, launch):
 @SLOW
 def test_network_gone_for_a_while(api, launch, when_trained):
     """Nothing is deleted for it, and no line of the log is told twice."""
-    api.play(train=[[30, 0]])
-    when_trained(lambda: break_network(api, 20))
-    code, out, err = launch("--request_timeout=4", "--worker_timeout=6")
+    api.play(train=[[90, 0]])
+    when_trained(lambda: break_network(api, 60))
+    code, out, err = launch("--request_timeout=40", "--worker_timeout=40")
     assert (err, code) == ("", 0)
-    assert "no sight of run, which is left alone meanwhile: no answer in 4 s" in out
+    assert "no sight of run, which is left alone meanwhile: " in out
     assert "run is in sight again: ACTIVE" in out
     assert out.count("experiments.train start 1") == 1
     assert (len(api.created), api.resources) == (1, {})
@@ -235,9 +235,9 @@ def test_network_gone_for_a_while(api, launch, when_trained):
 @SLOW
 def test_network_gone_for_good_then_attached(api, launch, when_trained):
     """The launcher ends with 75 and says what is left; --attach takes it up, and deletes it."""
-    api.play(train=[[40, 0]])
-    when_trained(lambda: break_network(api, 25))
-    code, _, err = launch("--request_timeout=4", "--outage_timeout=6")
+    api.play(train=[[120, 0]])
+    when_trained(lambda: break_network(api, 90))
+    code, _, err = launch("--request_timeout=40", "--outage_timeout=1")
     assert (code, list(api.resources)) == (75, ["run"])
     assert "run is left as it is, and it deletes itself 1 h after its job" in err
     assert "the same command with --attach goes on with it" in err
@@ -251,8 +251,8 @@ def test_network_gone_for_good_then_attached(api, launch, when_trained):
 @SLOW
 def test_launcher_killed_then_attached(api, launch, flags):
     """From another process, as from another machine: what runs is followed, not started again."""
-    api.play(train=[[20, 0]])
-    arguments = [sys.executable, "-m", "tpu_scripts.launch", *flags, "--worker_timeout=20"]
+    api.play(train=[[40, 0]])
+    arguments = [sys.executable, "-m", "tpu_scripts.launch", *flags]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
