@@ -140,26 +140,18 @@ class Cloud:
             result = self._shell.run(self.machine.delete(), stoppable=False)
             fault = classify(result.stderr)
             if result.ok or fault is Fault.ABSENT:
-                # Done is what can be seen.
-                if self._is_gone():
+                if self._is_gone():  # Done is what can be seen.
                     self.may_exist = False
                     return
+                tries -= 1
             elif fault is not Fault.NETWORK:
                 tries -= 1
                 self._say(f"not deleted ({result.last_line}): trying again")
             self._wait(stoppable=False)
         self._say(
             f"warning: {self.machine.name} could not be deleted and may still cost money "
-            f"({result.last_line}); {self.describe_own_end()}; delete it by hand: "
+            f"({result.last_line}); {self.machine.own_end}; delete it by hand: "
             f"{quote(self.machine.delete())}"
-        )
-
-    def describe_own_end(self) -> str:
-        """Says when the machine ends without a launcher."""
-        patience = self._patience
-        return (
-            f"it deletes itself {patience.linger / 3600:g} h after its job, and in any case "
-            f"{(patience.setup + patience.longest_run) / 3600:g} h after its start"
         )
 
     def _is_gone(self) -> bool:

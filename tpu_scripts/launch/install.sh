@@ -27,7 +27,7 @@ sys.exit(not (v >= (3, 11) and v.releaselevel == "final"))'
   done
   if [ -z "$python" ]; then
     sudo apt-get -qq update >/dev/null
-    if apt-cache policy python3-venv | grep -q 'Candidate: 3\.1[1-9]'; then  # Debian 12.
+    if [[ $(apt-cache policy python3-venv) =~ Candidate:\ 3\.1[1-9] ]]; then  # Debian 12.
       sudo apt-get -qq -o DPkg::Lock::Timeout=600 install -y python3-venv >/dev/null
       python=python3
     else

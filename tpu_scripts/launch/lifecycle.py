@@ -206,7 +206,7 @@ class Lifecycle:
 
     def _describe_what_is_left(self) -> str:
         return (
-            f"{self.plan.name} is left as it is, and {self._cloud.describe_own_end()}: "
+            f"{self.plan.name} is left as it is, and {self.plan.machine.own_end}: "
             "the same command with --attach goes on with it"
         )
 

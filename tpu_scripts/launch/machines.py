@@ -96,6 +96,10 @@ class Machine(Protocol):
     def worker_ids(self) -> tuple[str, ...]:
         """Every worker's id, as `ssh` and `copy` take it."""
 
+    @property
+    def own_end(self) -> str:
+        """When it ends without a launcher, in words."""
+
     def create(self) -> Command:
         """Asks for the machine."""
 

@@ -9,7 +9,7 @@ import json
 import pathlib
 
 from tpu_scripts.launch.machines import LABEL, Observed, Place, State
-from tpu_scripts.launch.patience import Patience
+from tpu_scripts.launch.patience import HOUR, Patience
 from tpu_scripts.launch.shell import Command
 from tpu_scripts.topologies import Topology
 
@@ -47,6 +47,14 @@ class QueuedResource:
         """`slice/worker` for each worker of each slice."""
         workers = range(self.topology.hosts)
         return tuple(f"{node}/{worker}" for node in range(self.slices) for worker in workers)
+
+    @property
+    def own_end(self) -> str:
+        """As own_end.sh has it."""
+        return (
+            f"it deletes itself {self.patience.linger / HOUR:g} h after its job, at the latest "
+            f"{(self.patience.setup + self.patience.longest_run) / HOUR:g} h after its start"
+        )
 
     def create(self) -> Command:
         """Asks for the slices; gcloud takes a node count only above one."""

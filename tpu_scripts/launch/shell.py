@@ -47,8 +47,10 @@ class Result:
     def last_line(self) -> str:
         """The line that names the fault: gcloud's ERROR, or else the last, of stderr first."""
         lines = (self.stderr.strip() or self.stdout.strip() or "no output").splitlines()
-        errors = [line for line in lines if line.startswith("ERROR: ")]
-        return (errors or lines)[-1].strip()
+        for line, following in zip(lines, [*lines[1:], ""], strict=True):
+            if line.startswith("ERROR: "):
+                return f"{line} {following}".strip() if line.endswith(":") else line.strip()
+        return lines[-1].strip()
 
 
 def quote(command: Command) -> str:

@@ -5,7 +5,7 @@ import json
 
 from qlae.common.errors import UserError
 from tpu_scripts.launch.machines import LABEL, Machine, Observed, Place, State
-from tpu_scripts.launch.patience import Patience
+from tpu_scripts.launch.patience import HOUR, Patience
 from tpu_scripts.launch.queued_resource import QueuedResource
 from tpu_scripts.launch.shell import Command
 from tpu_scripts.topologies import get_topology
@@ -28,6 +28,11 @@ class VirtualMachine:
         """The machine itself."""
         return ("0/0",)
 
+    @property
+    def own_end(self) -> str:
+        """As `--max-run-duration` has it."""
+        return f"it deletes itself {self._longest_life / HOUR:g} h after its start"
+
     def create(self) -> Command:
         """Makes a Debian 12 VM, whose own Python is the lock's 3.11."""
         place = self.place
@@ -41,7 +46,7 @@ class VirtualMachine:
             f"--machine-type={self.machine_type}",
             *("--image-family=debian-12", "--image-project=debian-cloud"),
             *(f"--boot-disk-size={self.boot_disk_gb}GB", *place.account_flags, *network),
-            f"--max-run-duration={self.patience.provision + self.patience.longest_run:.0f}s",
+            f"--max-run-duration={self._longest_life:.0f}s",
             *("--instance-termination-action=DELETE", f"--labels={LABEL}"),
         )
 
@@ -75,6 +80,11 @@ class VirtualMachine:
     def delete(self) -> Command:
         """Deletes the instance with its disk."""
         return ("gcloud", "compute", "instances", "delete", self.name, *self.place.flags)
+
+    @property
+    def _longest_life(self) -> float:
+        """The run may wait for its slices, be lost, and wait again."""
+        return self.patience.provision + self.patience.longest_run
 
 
 def make_evaluator(

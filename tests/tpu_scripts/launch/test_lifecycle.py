@@ -290,7 +290,7 @@ def test_a_lost_terminal_leaves_the_machine_for_attach(cloud, start, run):
     start.send_signal(signal.SIGHUP)
     out = start.stdout.read()
     assert start.wait(timeout=60) == 143
-    assert "run is left as it is, and it deletes itself" in out
+    assert "run is left as it is, and it deletes itself 1 h after its job" in out
     assert cloud.machines == ["run"]
     for pid in cloud.root.glob("machines/run/0-0/qlae/train.pid"):
         os.killpg(int(pid.read_text()), signal.SIGTERM)
