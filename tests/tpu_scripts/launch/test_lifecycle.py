@@ -199,9 +199,9 @@ def test_two_restarts_without_a_new_checkpoint_are_final(cloud, run):
 
 def test_a_silent_job_is_started_again(cloud, run):
     cloud.play(train=[[60, 0], [0.1, 0]])
-    status, out, _ = run("--silence_timeout=2")
+    status, out, _ = run("--silence_timeout=5")
     assert status == 0
-    assert "train printed nothing for 2 s; trying again" in out
+    assert "train printed nothing for 5 s; trying again" in out
     assert "--- worker 0/0: running" in out
     assert cloud.verbs("create") == ["create"]
 
@@ -230,7 +230,7 @@ def test_broken_connection_is_followed_again(cloud, run):
 
 def test_unreachable_worker_is_replaced(cloud, run):
     cloud.play(train=[[60, 0], [0.2, 0]], cut=[1000, 0])
-    status, out, _ = run("--worker_timeout=4")
+    status, out, _ = run("--worker_timeout=10")
     assert status == 0
     assert "its first worker is out of reach" in out
     assert cloud.verbs("create") == ["create"] * 2
@@ -286,7 +286,7 @@ def start(cloud, project, flags):
 
 
 def test_a_lost_terminal_leaves_the_machine_for_attach(cloud, start, run):
-    """The launcher ends; --attach follows what runs, and starts it nowhere again."""
+    """The launcher ends; --attach goes on with the machine, and starts what has died meanwhile."""
     start.send_signal(signal.SIGHUP)
     out = start.stdout.read()
     assert start.wait(timeout=60) == 143
@@ -297,7 +297,7 @@ def test_a_lost_terminal_leaves_the_machine_for_attach(cloud, start, run):
     cloud.play(train=[[0.1, 0]])
     status, out, _ = run("--attach")
     assert status == 0
-    assert "start 1 on run:0/0" in out
+    assert "start 2 on run:0/0" in out
     assert cloud.verbs("create") == ["create"]
     assert cloud.machines == []
 

@@ -48,7 +48,7 @@ def save(name, value):
 
 def fail(message):
     print(f"ERROR: (gcloud.compute) {message}", file=sys.stderr)
-    print("\nTo check gcloud for common problems, please run the following command:\n  gcloud info")
+    print("\nTo check gcloud, please run the following command:\n  gcloud info", file=sys.stderr)
     sys.exit(1)
 
 
