@@ -22,7 +22,7 @@ from tpu_scripts.launch import command
 FAKES = pathlib.Path(__file__).parent / "fakes"
 QUICK = [
     *("--poll_seconds=0.1", "--backoff_seconds=0.05", "--max_backoff_seconds=0.2"),
-    *("--worker_timeout=60", "--provision_timeout=30", "--max_retries=3", "--ssh_user=tester"),
+    *("--worker_timeout=60", "--provision_timeout=600", "--max_retries=3", "--ssh_user=tester"),
 ]
 CONFIG = """
 from ml_collections import ConfigDict

@@ -127,7 +127,7 @@ def test_dry_run_prints_the_exact_commands(cloud, run):
         "--quiet --node-count=2 --node-prefix=run --accelerator-type=v5litepod-16 "
         "--runtime-version=v2-alpha-tpuv5-lite "
         "--scopes=https://www.googleapis.com/auth/cloud-platform --reserved --network=lab "
-        "--subnetwork=lab-west --internal-ips --valid-until-duration=30s "
+        "--subnetwork=lab-west --internal-ips --valid-until-duration=600s "
         "--labels=made-by=qlae-launch --metadata=launch-resource=projects/my-project/locations/"
         "us-west4-a/queuedResources/run,launch-setup-seconds=7200 "
         f"--metadata-from-file=startup-script={OWN_END} --tags=lab\n" in out

@@ -98,7 +98,7 @@ def test_success(api, launch):
     assert api.resources == {}
     (body,) = api.created
     assert body["spot"] == {}
-    assert body["queueingPolicy"]["validUntilDuration"] == "30s"
+    assert body["queueingPolicy"]["validUntilDuration"] == "600s"
     node = body["tpu"]["nodeSpec"][0]["node"]
     assert node["labels"] == {"made-by": "qlae-launch"}
     assert node["metadata"]["launch-resource"].endswith("locations/us-west4-a/queuedResources/run")
