@@ -1,5 +1,6 @@
 # Run on every worker: unpacks the source and makes its environment from the lock. It says what it
-# did, and the sha256 of the archive that it did it with; done before, it only says so again.
+# did, and the sha256 of the archive that it did it with; done before, it only says so again. $lock
+# is the lock's name, cpu or tpu.
 set -e -o pipefail
 cd "$HOME"
 
@@ -35,8 +36,8 @@ sys.exit(not (v >= (3, 11) and v.releaselevel == "final"))'
     fi
   fi
   "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-    -r requirements.lock
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+    --require-hashes -r "requirements/$lock.lock"
   echo "$archive" >.installed
 fi
 echo "[launch] installed $archive with $("$HOME/qlae/.venv/bin/python" -V)"

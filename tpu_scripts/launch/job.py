@@ -18,7 +18,7 @@ MARK = "[launch]"
 LOG_PREFIX = "| "  # Of every line that is the job's.
 GREET = f"echo '{MARK} here'"
 HERE = f"{MARK} here"
-INSTALL = pathlib.Path(__file__).with_name("install.sh").read_text()
+_INSTALL = pathlib.Path(__file__).with_name("install.sh").read_text()
 _BEAT_SECONDS = 15
 _WAIT_FOR_RUN_SECONDS = 3600
 _END = "/var/tmp/qlae/end"  # The machine's own deadline, see own_end.sh.
@@ -33,6 +33,7 @@ class Job:
         arguments: "-m", "experiments.train", "--config=...", ...
         environment: variables and their values.
         workdirs: run directories that it writes.
+        lock: name of the lock in requirements/ that it is installed from.
         patience: how long it may run, and the machine after it.
     """
 
@@ -40,12 +41,18 @@ class Job:
     arguments: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     workdirs: tuple[str, ...] = ()
+    lock: str = "tpu"
     patience: Patience = dataclasses.field(default_factory=Patience)
 
     def command_line(self, python: str) -> str:
         """The program as one shell-quoted line."""
         settings = tuple(f"{key}={value}" for key, value in self.environment)
         return shlex.join(("env", *settings, python, *self.arguments))
+
+    @property
+    def install(self) -> str:
+        """Unpacks the source and makes its environment."""
+        return f"lock={self.lock}\n{_INSTALL}"
 
     @property
     def check_bucket(self) -> str:
@@ -153,7 +160,7 @@ def make_train_job(
     flags = (f"--config={config}", f"--workdir={workdir}", *overrides)
     environment = (("JAX_PLATFORMS", "tpu,cpu"),)  # Never fall back to training on a host CPU.
     arguments = ("-m", "experiments.train", *flags)
-    return Job("train", arguments, environment, (workdir,), patience)
+    return Job("train", arguments, environment, (workdir,), patience=patience)
 
 
 def make_evaluate_job(workdirs: tuple[str, ...], platform: str, patience: Patience) -> Job:
@@ -161,4 +168,5 @@ def make_evaluate_job(workdirs: tuple[str, ...], platform: str, patience: Patien
     flags = tuple(f"--workdir={workdir}" for workdir in workdirs)
     # Training may still be waiting for its machines when the evaluator comes up.
     arguments = ("-m", "eval.worker", *flags, f"--wait={_WAIT_FOR_RUN_SECONDS}")
-    return Job("evaluate", arguments, (("JAX_PLATFORMS", platform),), workdirs, patience)
+    lock = platform.partition(",")[0]
+    return Job("evaluate", arguments, (("JAX_PLATFORMS", platform),), workdirs, lock, patience)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tpu_scripts.launch.job import GREET, INSTALL, SOURCE_ARCHIVE, Job
+from tpu_scripts.launch.job import GREET, SOURCE_ARCHIVE, Job
 from tpu_scripts.launch.machines import Machine
 from tpu_scripts.launch.shell import Command, quote
 
@@ -48,7 +48,7 @@ class Plan:
             (f"see what runs there{likewise}", (self.ssh(job.tell_state, first),)),
             (
                 f"copy the source, install from the lock{likewise}",
-                (self.copy(first), self.ssh(INSTALL, first)),
+                (self.copy(first), self.ssh(job.install, first)),
             ),
             ("try the bucket as the service account", (self.ssh(job.check_bucket, first),)),
             (f"start {job.name}{likewise}", (self.ssh(job.start, first),)),

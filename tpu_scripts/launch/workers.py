@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from qlae.common.errors import RunFailed, StorageError, UserError
 from tpu_scripts.launch.cloud import Cloud, Lost, Say
-from tpu_scripts.launch.job import GREET, HERE, INSTALL, LOG_PREFIX, MARK
+from tpu_scripts.launch.job import GREET, HERE, LOG_PREFIX, MARK
 from tpu_scripts.launch.patience import Patience
 from tpu_scripts.launch.plan import Plan
 from tpu_scripts.launch.shell import Result, Shell
@@ -69,9 +69,9 @@ class Workers:
         def install(worker: str) -> Result:
             # A copy is believed when the installation names its sum.
             self._shell.run(self._plan.copy(worker))
-            return self._ssh(INSTALL, worker)
+            return self._ssh(self._plan.job.install, worker)
 
-        self._must("install from requirements.lock", workers, install, f"{MARK} installed {digest}")
+        self._must("install from its lock", workers, install, f"{MARK} installed {digest}")
 
     def check_bucket(self) -> int:
         """Lets the first worker write to the bucket; returns the newest step there, or -1.

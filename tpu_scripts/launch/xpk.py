@@ -14,7 +14,6 @@ from tpu_scripts.launch.shell import Command
 from tpu_scripts.topologies import Topology
 
 _JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
-_INSTALL = "pip install --quiet --require-hashes -r requirements.lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +99,8 @@ def make_xpk_plan(
     image: Command = (f"--docker-image={cluster.docker_image}",)
     if cluster.docker_image is None:
         unpack = (("mkdir", "-p", directory), ("tar", "-xzf", archive, "-C", directory))
-        line = f"{_INSTALL} && {line}"
+        install = "pip install --quiet --no-deps --require-hashes -r"
+        line = f"{install} requirements/{job.lock}.lock && {line}"
         image = (f"--base-docker-image={cluster.base_docker_image}", f"--script-dir={directory}")
     first = {
         _JOBSET_LABEL: name,

@@ -141,7 +141,9 @@ def project(tmp_path, monkeypatch):
     root = tmp_path / "source"
     (root / "experiments/configs").mkdir(parents=True)
     (root / "experiments/configs/tiny.py").write_text(CONFIG)
-    (root / "requirements.lock").write_text("")
+    (root / "requirements").mkdir()
+    for lock in ("cpu", "tpu"):
+        (root / "requirements" / f"{lock}.lock").write_text("")
     git = ("git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com")
     for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "start")):
         subprocess.run([*git, *arguments], check=True)

@@ -10,6 +10,7 @@ from qlae.common.errors import RunFailed
 from tpu_scripts.launch import command, evaluate_beside
 from tpu_scripts.launch.faults import Backoff
 
+pytestmark = pytest.mark.process
 OWN_END = pathlib.Path(command.__file__).with_name("own_end.sh")
 
 

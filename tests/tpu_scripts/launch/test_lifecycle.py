@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.process
 PERMISSION = (
     "PERMISSION_DENIED: Permission 'tpu.queuedResources.create' denied on resource; "
     "the caller does not have permission"
@@ -240,7 +241,7 @@ def test_install_failure_tells_why(cloud, run):
     cloud.play(install="hashes do not match")
     status, _, err = run()
     assert status == 1
-    assert "worker 0/0 could not install from requirements.lock: hashes do not match" in err
+    assert "worker 0/0 could not install from its lock: hashes do not match" in err
     assert cloud.machines == []
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tpu_scripts.launch.queued_resource import OWN_END
 
+pytestmark = pytest.mark.process
 RESOURCE = "projects/p/locations/z/queuedResources/run"
 
 

@@ -21,9 +21,12 @@ from tpu_scripts.launch import command
 
 ROOT = pathlib.Path(__file__).parents[3]
 GCLOUD = shutil.which("gcloud")
-pytestmark = pytest.mark.skipif(
-    GCLOUD is None, reason="the real gcloud (google-cloud-cli) is not installed"
-)
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        GCLOUD is None, reason="the real gcloud (google-cloud-cli) is not installed"
+    ),
+]
 SLOW = pytest.mark.interop
 CREATE = "POST /v2/projects/my-project/locations/us-west4-a/queuedResources"
 ALL_FOUR = [f"run:0/{worker}" for worker in range(4)]

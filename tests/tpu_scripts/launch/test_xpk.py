@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
 XPK = ("--engine=xpk", "--cluster=pool", "--topology=v5e:4x4")
 
 
@@ -24,8 +25,8 @@ def test_success_follows_the_workload(cloud, run):
     assert "--base-docker-image=python:3.11" in create
     assert "--restart-on-exit-codes=75" in create
     assert create[-1] == (
-        "--command=pip install --quiet --require-hashes -r requirements.lock && exec env "
-        "JAX_PLATFORMS=tpu,cpu python -m experiments.train "
+        "--command=pip install --quiet --no-deps --require-hashes -r requirements/tpu.lock && "
+        "exec env JAX_PLATFORMS=tpu,cpu python -m experiments.train "
         "--config=experiments/configs/tiny.py:shapes3d_rendered --workdir=gs://bucket/runs/run "
         "--config.seed=3"
     )

@@ -23,6 +23,7 @@ for arguments in json.load(sys.stdin):
 
 pytestmark = [
     pytest.mark.interop,
+    pytest.mark.process,
     pytest.mark.skipif(not XPK.exists(), reason="xpk is not installed: make interop"),
 ]
 

@@ -69,8 +69,8 @@ match sys.argv[1:]:
         print("Python 3.11.99")
     case ["-m", "venv", directory]:
         make_environment(directory)
-    case ["-m", "pip", *_]:
-        assert pathlib.Path("requirements.lock").exists()
+    case ["-m", "pip", *_, lock]:
+        assert pathlib.Path(lock).exists()
     case ["-m", "tpu_scripts.launch.bucket", *rest]:
         try_bucket(rest)
     case ["-m", module, *_]:

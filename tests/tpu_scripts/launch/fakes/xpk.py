@@ -22,7 +22,7 @@ if "create" in arguments:
         sys.exit(1)
     for argument in arguments:
         if argument.startswith("--script-dir="):
-            assert (pathlib.Path(argument.partition("=")[2]) / "requirements.lock").exists()
+            assert (pathlib.Path(argument.partition("=")[2]) / "requirements/tpu.lock").exists()
     jobset.write_text(str(time.time()))
 if "delete" in arguments:
     jobset.unlink()
