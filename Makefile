@@ -7,7 +7,7 @@ WORKDIR ?= runs/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check bench lint wheel lock clean
+.PHONY: run test check interop bench lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
 	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
@@ -21,7 +21,16 @@ test: lint  ## Every test, after lint and types.
 	$(PYTEST)
 
 check: lint  ## Lint, types, and the tests that start no process.
-	$(PYTEST) -m "not process"
+	$(PYTEST) -m "not process and not interop"
+
+interop: $(VENV)/.dev build/xpk/.ready  ## Against other people's programs: the real gcloud, xpk's parser.
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m interop -rs
+
+# xpk wants other versions of what we depend on.
+build/xpk/.ready:
+	$(PYTHON) -m venv build/xpk
+	build/xpk/bin/python -m pip install --quiet --disable-pip-version-check xpk==1.16.0
+	@touch $@
 
 bench: $(VENV)/.dev  ## What a train step costs here, beside the last committed figures.
 	$(BIN)/python -m experiments.benchmarks.steps

@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import shutil
 import subprocess
 
 from ml_collections import ConfigDict
@@ -59,13 +58,6 @@ def check_remote_workdir(workdir: str) -> None:
             "read: use gs://bucket/path"
         )
     check_workdir(workdir, hosts=1, keep=False)
-
-
-def check_tools(*names: str) -> None:
-    """Raises `UserError` for a program that is not installed here."""
-    for name in names:
-        if shutil.which(name) is None:
-            raise UserError(f"{name} is not on PATH: install it first")
 
 
 def check_data(config: ConfigDict) -> None:

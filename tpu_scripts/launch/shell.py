@@ -24,6 +24,12 @@ class Stopped(Exception):
     """The launcher was asked to stop while it waited."""
 
 
+class Stop(threading.Event):
+    """A request to stop; `leave` says whether the machines are to be left as they are."""
+
+    leave = False
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What a finished command left; 124 stands for one that was killed for its time."""
@@ -39,8 +45,11 @@ class Result:
 
     @property
     def last_line(self) -> str:
-        """The last line it said, on stderr before stdout: the one that names the fault."""
+        """The line that names the fault: gcloud's ERROR, or else the last, of stderr first."""
         lines = (self.stderr.strip() or self.stdout.strip() or "no output").splitlines()
+        for line, following in zip(lines, [*lines[1:], ""], strict=True):
+            if line.startswith("ERROR: "):
+                return f"{line} {following}".strip() if line.endswith(":") else line.strip()
         return lines[-1].strip()
 
 
@@ -52,7 +61,7 @@ def quote(command: Command) -> str:
 class Shell:
     """Runs commands until `stop` is set; then everything but `run(..., stoppable=False)` raises."""
 
-    def __init__(self, stop: threading.Event, timeout_seconds: float = 1800.0):
+    def __init__(self, stop: Stop, timeout_seconds: float = 1800.0):
         self.stop = stop
         self.timeout_seconds = timeout_seconds
 
@@ -61,11 +70,20 @@ class Shell:
         if self.stop.wait(seconds):
             raise Stopped
 
-    def run(self, command: Command, *, stoppable: bool = True) -> Result:
-        """Runs to the end and returns what it said. Raises `Stopped`, never for a bad exit."""
+    def run(
+        self, command: Command, *, stoppable: bool = True, seconds: float | None = None
+    ) -> Result:
+        """Runs to the end and returns what it said. Raises `Stopped`, never for a bad exit.
+
+        Args:
+            command: program and arguments.
+            stoppable: whether a request to stop ends it.
+            seconds: that it may take, if not as long as any command.
+        """
         if stoppable and self.stop.is_set():
             raise Stopped
-        deadline = time.monotonic() + self.timeout_seconds
+        seconds = self.timeout_seconds if seconds is None else seconds
+        deadline = time.monotonic() + seconds
         process = _start(command, stderr=subprocess.PIPE)
         try:
             while True:
@@ -76,16 +94,16 @@ class Shell:
                     if stoppable and self.stop.is_set():
                         raise Stopped from None
                     if time.monotonic() > deadline:
-                        return Result(124, "", f"no answer in {self.timeout_seconds:g} s")
+                        return Result(124, "", f"no answer in {seconds:g} s")
         finally:
             _end(process)
 
     @contextlib.contextmanager
     def stream(self, command: Command) -> Iterator["Stream"]:
-        """Runs in the background, its lines (stderr among them) read as they come."""
+        """Runs in the background, its lines read as they come; stderr is not among them."""
         if self.stop.is_set():
             raise Stopped
-        process = _start(command, stderr=subprocess.STDOUT)
+        process = _start(command, stderr=subprocess.DEVNULL)
         try:
             yield Stream(process, self.stop)
         finally:
@@ -95,7 +113,7 @@ class Shell:
 class Stream:
     """The lines of a running command."""
 
-    def __init__(self, process: subprocess.Popen, stop: threading.Event):
+    def __init__(self, process: subprocess.Popen, stop: Stop):
         self._process = process
         self._stop = stop
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -105,7 +123,8 @@ class Stream:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self._lines.put(line.rstrip("\n"))
+            if line.endswith("\n"):  # Else it was broken off, and will come again whole.
+                self._lines.put(line[:-1])
         self._lines.put(None)
 
     def lines(self, seconds: float) -> Iterator[str]:

@@ -9,12 +9,15 @@ import threading
 from collections.abc import Iterator
 
 from qlae.common.command_line import Exit
-from qlae.common.errors import RunFailed, UserError
+from qlae.common.errors import RunFailed, StorageError, UserError
+from tpu_scripts.launch.cloud import OutOfSight, Say
 from tpu_scripts.launch.faults import make_final_error
-from tpu_scripts.launch.lifecycle import Lifecycle, Patience, Say
+from tpu_scripts.launch.lifecycle import Lifecycle
+from tpu_scripts.launch.patience import Patience
 from tpu_scripts.launch.plan import Plan, format_phases
-from tpu_scripts.launch.shell import Command, Shell, Stopped, quote
-from tpu_scripts.launch.xpk import Workload, XpkPlan
+from tpu_scripts.launch.shell import Command, Shell, Stop, Stopped, quote
+from tpu_scripts.launch.workload import Workload
+from tpu_scripts.launch.xpk import XpkPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Launch:
     train: Plan | XpkPlan | None
     evaluator: Plan | XpkPlan | None
     keep: bool = False
+    attach: bool = False
 
 
 def format_launch(launch: Launch) -> str:
@@ -40,11 +44,13 @@ def format_launch(launch: Launch) -> str:
 class Interrupt:
     """Turns SIGINT, SIGTERM and SIGHUP into a request to stop that lets deletions finish.
 
+    A terminal that goes away (SIGHUP) leaves the machines as they are, for --attach.
+
     A thread makes the request: a signal handler that set an event could wait forever for a lock
     held by the very code that it interrupted.
     """
 
-    def __init__(self, stops: list[threading.Event]):
+    def __init__(self, stops: list[Stop]):
         self._stops = stops
         self.signal_number: int | None = None
 
@@ -76,9 +82,12 @@ class Interrupt:
         while numbers := os.read(reader, 1):
             first = self.signal_number is None
             self.signal_number = self.signal_number or numbers[0]
+            leave = self.signal_number == signal.SIGHUP
             with contextlib.suppress(OSError):
-                print("stopping: deleting what was made" if first else "still deleting", flush=True)
+                what = "leaving the machines" if leave else "stopping: deleting what was made"
+                print(what if first else "still at it", flush=True)
             for stop in self._stops:
+                stop.leave = leave
                 stop.set()
 
 
@@ -92,9 +101,9 @@ def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> 
       Done, or how it was stopped.
 
     Raises:
-      UserError, RunFailed: training (or the evaluator, when it runs alone) failed.
+      UserError, RunFailed, StorageError: training (or the evaluator, when it runs alone) failed.
     """
-    stop, evaluator_stop = threading.Event(), threading.Event()
+    stop, evaluator_stop = Stop(), Stop()
     with Interrupt([stop, evaluator_stop]).watch() as interrupt:
         try:
             shell = Shell(stop, patience.command)
@@ -102,11 +111,13 @@ def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> 
             if not packed.ok:
                 raise make_final_error("cannot pack the source", packed.stderr)
             evaluator_shell = Shell(evaluator_stop, patience.command)
-            evaluator = _make_runner(launch.evaluator, evaluator_shell, patience, launch.keep)
-            train = _make_runner(launch.train, shell, patience, launch.keep)
+            train = _make_runner(launch.train, shell, patience, launch)
+            evaluator = _make_runner(launch.evaluator, evaluator_shell, patience, launch)
+            runners = [runner for runner in (train, evaluator) if runner is not None]
+            for runner in runners:  # Before anything is made.
+                runner.find()
             if train is None:
-                assert evaluator is not None
-                evaluator.run()
+                runners[0].run()
                 return Exit.DONE
             with _evaluate_beside(evaluator, train.started, evaluator_stop, evaluator_seconds):
                 train.run()
@@ -124,7 +135,7 @@ def run_launch(launch: Launch, patience: Patience, evaluator_seconds: float) -> 
 def _evaluate_beside(
     evaluator: Lifecycle | Workload | None,
     train_started: threading.Event,
-    stop: threading.Event,
+    stop: Stop,
     seconds: float,
 ) -> Iterator[None]:
     """Runs the evaluator in a thread once training has started; its faults never end training."""
@@ -140,7 +151,7 @@ def _evaluate_beside(
             evaluator.run()
         except Stopped:
             pass
-        except (UserError, RunFailed) as error:
+        except (UserError, RunFailed, StorageError) as error:
             evaluator.say(
                 f"warning: the evaluator ended, training goes on: {error}; evaluate later with "
                 "python -m tpu_scripts.launch.evaluate_beside"
@@ -152,20 +163,31 @@ def _evaluate_beside(
         yield
         evaluator.say(f"training has ended: up to {seconds:g} s more for the last checkpoints")
         thread.join(seconds)
+    except OutOfSight:
+        stop.leave = True
+        raise
     finally:
         stop.set()
         thread.join()
 
 
 def _make_runner(
-    plan: Plan | XpkPlan | None, shell: Shell, patience: Patience, keep: bool
+    plan: Plan | XpkPlan | None, shell: Shell, patience: Patience, launch: Launch
 ) -> Lifecycle | Workload | None:
     if plan is None:
         return None
     say = _make_say(plan.job.name)
     if isinstance(plan, XpkPlan):
-        return Workload(plan, shell, patience, say=say, keep=keep)
-    return Lifecycle(plan, shell, patience, say=say, keep=keep)
+        return Workload(plan, shell, patience, say=say, attach=launch.attach)
+    return Lifecycle(
+        plan,
+        shell,
+        patience,
+        say=say,
+        keep=launch.keep,
+        attach=launch.attach,
+        must_exist=plan is launch.train,
+    )
 
 
 def _make_say(name: str) -> Say:

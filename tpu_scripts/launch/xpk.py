@@ -1,27 +1,19 @@
-"""The GKE path: one XPK workload (a JobSet) on a cluster that XPK made, followed to its end.
+"""The GKE path as pure data: one XPK workload (a JobSet) on a cluster that XPK made.
 
-GKE and the JobSet do what the queued resource's life cycle does elsewhere: queue, restart after an
-eviction (`--max-restarts`; XPK restarts exit statuses 42 and 127 to 255, so never a user's mistake,
-which is 2) and free the nodes. Here is only what starts it, follows it, and deletes it on Ctrl-C.
+XPK makes and deletes the workload. It is watched with kubectl, by its exact name and in the context
+of its own cluster: XPK's own wait looks for the name as a part of names, in whatever context is
+current (xpk 1.16).
 """
 
 import dataclasses
-import threading
-import time
 
-from qlae.common.errors import RunFailed, UserError
-from tpu_scripts.launch.faults import Backoff, Fault, classify, make_final_error
 from tpu_scripts.launch.job import Job
-from tpu_scripts.launch.lifecycle import Patience, Say
+from tpu_scripts.launch.patience import Patience
 from tpu_scripts.launch.plan import Phase
-from tpu_scripts.launch.shell import Command, Shell, Stopped, quote
+from tpu_scripts.launch.shell import Command
 from tpu_scripts.topologies import Topology
 
-# XPK prints the program's exit status under this name at the end of each container's log.
-_EXIT_MARK = "EXIT_CODE="
 _JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
-_TIMED_OUT, _FAILED = 124, 125
-_INSTALL = "pip install --quiet --require-hashes -r requirements.lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,18 +22,34 @@ class Cluster:
 
     With `docker_image`, the image must hold the code and its environment. Without, XPK lays the
     source over `base_docker_image`, and each worker installs from the lock before it starts.
+
+    Attributes:
+        location: of the cluster, which XPK puts into the zone's region unless told otherwise.
     """
 
     name: str
     project: str
     zone: str
+    location: str
     docker_image: str | None = None
     base_docker_image: str = "python:3.11"
 
     @property
     def flags(self) -> Command:
-        """The flags every command needs."""
+        """The flags every xpk command needs."""
         return (f"--cluster={self.name}", f"--project={self.project}", f"--zone={self.zone}")
+
+    @property
+    def credentials(self) -> Command:
+        """Writes the cluster's context into kubectl's configuration."""
+        get = ("gcloud", "container", "clusters", "get-credentials", self.name)
+        return (*get, f"--location={self.location}", f"--project={self.project}", "--quiet")
+
+    @property
+    def kubectl(self) -> Command:
+        """kubectl in that context, whichever is current."""
+        context = f"gke_{self.project}_{self.location}_{self.name}"
+        return ("kubectl", f"--context={context}", "--namespace=default")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,20 +59,22 @@ class XpkPlan:
     name: str
     job: Job
     unpack: tuple[Command, ...]  # Lays out the packed source for XPK to put into the image.
-    find: Command
+    credentials: Command
     create: Command
-    wait: Command
+    look: Command  # Prints the JobSet as JSON.
+    pods: Command  # Likewise its pods.
     follow: Command
-    pending: Command  # Names the pods that do not run.
     delete: Command
 
     def phases(self, keep: bool) -> list[Phase]:
         """The commands in order, under what they are for."""
         phases: list[Phase] = [
             ("lay out the source for the image", self.unpack),
-            (f"{self.name}: the name must be free", (self.find,)),
+            ("the cluster's context for kubectl", (self.credentials,)),
+            (f"{self.name}: the name must be free", (self.look,)),
             ("create; the JobSet restarts evicted slices", (self.create,)),
-            ("follow the log of the first worker, wait for the end", (self.follow, self.wait)),
+            ("follow the log of the first worker, look for the end", (self.follow, self.look)),
+            ("ask how it ended on every worker", (self.pods,)),
         ]
         if not keep:
             phases.append(
@@ -89,152 +99,33 @@ def make_xpk_plan(
     image: Command = (f"--docker-image={cluster.docker_image}",)
     if cluster.docker_image is None:
         unpack = (("mkdir", "-p", directory), ("tar", "-xzf", archive, "-C", directory))
-        line = f"{_INSTALL} && {line}"
+        install = "pip install --quiet --no-deps --require-hashes -r"
+        line = f"{install} requirements/{job.lock}.lock && {line}"
         image = (f"--base-docker-image={cluster.base_docker_image}", f"--script-dir={directory}")
-    xpk = ("xpk", "workload")
-    labels = {
+    first = {
         _JOBSET_LABEL: name,
         "jobset.sigs.k8s.io/job-index": "0",
         "batch.kubernetes.io/job-completion-index": "0",
     }
-    selector = ",".join(f"{label}={value}" for label, value in labels.items())
+    selector = ",".join(f"{label}={value}" for label, value in first.items())
+    kubectl = cluster.kubectl
     return XpkPlan(
         name=name,
         job=job,
         unpack=unpack,
-        find=(*xpk, "list", *cluster.flags, f"--filter-by-job={name}"),
+        credentials=cluster.credentials,
         create=(
-            *(*xpk, "create", f"--workload={name}", *cluster.flags),
+            *("xpk", "workload", "create", f"--workload={name}", *cluster.flags),
             *(f"--tpu-type={topology.xpk_type}", f"--num-slices={slices}", *image),
-            *(f"--max-restarts={patience.retries}", f"--command={line}"),
+            # XPK restarts 42 and 127 to 255 by itself, which a user's mistake (2) is not.
+            *(f"--max-restarts={patience.retries}", "--restart-on-exit-codes=75"),
+            f"--command={line}",
         ),
-        wait=(*xpk, "list", *cluster.flags, f"--wait-for-job-completion={name}"),
+        look=(*kubectl, "get", "jobset", name, "--output=json"),
+        pods=(*kubectl, "get", "pods", f"--selector={_JOBSET_LABEL}={name}", "--output=json"),
         follow=(
-            *("kubectl", "logs", "--follow", "--prefix", "--tail=-1", "--all-containers"),
+            *(*kubectl, "logs", "--follow", "--prefix", "--tail=-1", "--all-containers"),
             f"--selector={selector}",
         ),
-        pending=(
-            *("kubectl", "get", "pods", "--output=name", "--field-selector=status.phase=Pending"),
-            f"--selector={_JOBSET_LABEL}={name}",
-        ),
-        delete=(*xpk, "delete", f"--workload={name}", *cluster.flags, "--force"),
+        delete=(*("xpk", "workload", "delete"), f"--workload={name}", *cluster.flags, "--force"),
     )
-
-
-class NeverStartedError(RunFailed):
-    """No pod of the workload ran in the time given."""
-
-
-class Workload:
-    """Runs an `XpkPlan` to its end: `run` returns when the job ended well, and raises otherwise."""
-
-    def __init__(self, plan: XpkPlan, shell: Shell, patience: Patience, *, say: Say, keep: bool):
-        self.plan = plan
-        self.shell = shell
-        self.patience = patience
-        self.say = say
-        self.keep = keep
-        self.started = threading.Event()
-        self._seen: dict[str, int] = {}
-        self._exit_status = "unknown"
-
-    def run(self) -> None:
-        """Brings the job to its end.
-
-        Raises:
-          UserError: a mistake or a missing permission, before or after the workload was made.
-          RunFailed: the job failed, or its state could not be told.
-          Stopped: the launcher was asked to stop; the workload is deleted by then.
-        """
-        for command in self.plan.unpack:
-            self._must(command, "lay out the source")
-        listing = self._must(self.plan.find, f"list the workloads of {self.plan.name!r}")
-        if any(line.split()[:1] == [self.plan.name] for line in listing.splitlines()):
-            raise UserError(
-                f"{self.plan.name!r} exists already: choose another --name, or delete it: "
-                f"{quote(self.plan.delete)}"
-            )
-        try:
-            self.say(f"creating workload {self.plan.name}")
-            self._must(self.plan.create, f"create workload {self.plan.name!r}")
-            self.started.set()
-            status = self._follow()
-        except (Stopped, NeverStartedError):
-            self._delete()
-            raise
-        self._judge(status)
-
-    def _delete(self) -> None:
-        if self.keep:
-            return
-        self.say(f"deleting workload {self.plan.name}")
-        result = self.shell.run(self.plan.delete, stoppable=False)
-        if not result.ok and classify(result.stderr) is not Fault.ABSENT:
-            self.say(
-                f"warning: workload {self.plan.name} could not be deleted ({result.last_line}); "
-                f"delete it by hand: {quote(self.plan.delete)}"
-            )
-
-    def _must(self, command: Command, what: str) -> str:
-        result = self.shell.run(command)
-        if not result.ok:
-            raise make_final_error(f"cannot {what}", result.stderr or result.stdout)
-        return result.stdout
-
-    def _follow(self) -> int:
-        """Returns the exit status of XPK's wait, the log having been told meanwhile."""
-        backoff = Backoff(self.patience.poll, self.patience.longest_backoff, tries=5)
-        deadline = time.monotonic() + self.patience.provision
-        while True:
-            with self.shell.stream(self.plan.wait) as wait:
-                while wait.returncode is None:
-                    self._tell_log()
-                    if not self._seen and time.monotonic() > deadline:
-                        raise self._make_never_started()
-                    for _ in wait.lines(self.patience.poll):
-                        pass
-                status = wait.returncode
-            if status in (0, _TIMED_OUT, _FAILED):
-                self._tell_log()
-                return status
-            why = f"xpk could not wait for {self.plan.name} (exit status {status})"
-            self.say(f"{why}: asking again")
-            self.shell.wait(backoff.next(why))
-
-    def _tell_log(self) -> None:
-        """Tells the lines of the first worker not told before; ends with its pod, if there is one.
-
-        Each line names its pod: one that was restarted tells a new log.
-        """
-        counts: dict[str, int] = {}
-        with self.shell.stream(self.plan.follow) as log:
-            while log.returncode is None:
-                for line in log.lines(self.patience.poll):
-                    pod, bracket, text = line.partition("] ")
-                    if not (bracket and pod.startswith("[pod/")):
-                        continue  # No pod yet.
-                    counts[pod] = counts.get(pod, 0) + 1
-                    if text.startswith(_EXIT_MARK):
-                        self._exit_status = text.removeprefix(_EXIT_MARK).strip()
-                    if counts[pod] > self._seen.get(pod, 0):
-                        self._seen[pod] = counts[pod]
-                        self.say(text)
-
-    def _make_never_started(self) -> "NeverStartedError":
-        pods = ", ".join(self.shell.run(self.plan.pending).stdout.split()) or "none were made"
-        waited = f"{self.patience.provision:g} s"
-        return NeverStartedError(
-            f"workload {self.plan.name} did not start in {waited}; pods that never came up: {pods}"
-        )
-
-    def _judge(self, status: int) -> None:
-        job = self.plan.job.name
-        if status == 0:
-            self.say(f"{job} ended well")
-        elif self._exit_status == "2":
-            raise UserError(f"{job} met a mistake (exit status 2): see its error line above")
-        else:
-            raise RunFailed(
-                f"workload {self.plan.name} did not complete (exit status of {job}: "
-                f"{self._exit_status}); it is kept for inspection: {quote(self.plan.find)}"
-            )

@@ -13,6 +13,7 @@ from tpu_scripts.ahead.report import describe_step_gradients
 from tpu_scripts.experiment import load_config
 from tpu_scripts.topologies import get_topology
 
+pytestmark = pytest.mark.process  # Compiling asks git for the revision.
 ROOT = pathlib.Path(__file__).parents[3]
 TINY = "tests/configs/tiny.py"
 QLAE = "experiments/configs/qlae.py:shapes3d_rendered"

@@ -22,7 +22,7 @@ from tpu_scripts.launch import command
 FAKES = pathlib.Path(__file__).parent / "fakes"
 QUICK = [
     *("--poll_seconds=0.1", "--backoff_seconds=0.05", "--max_backoff_seconds=0.2"),
-    *("--worker_timeout=1.5", "--provision_timeout=30", "--max_retries=3"),
+    *("--worker_timeout=60", "--provision_timeout=600", "--max_retries=3", "--ssh_user=tester"),
 ]
 CONFIG = """
 from ml_collections import ConfigDict
@@ -47,7 +47,7 @@ class Cloud:
 
     def __init__(self, root: pathlib.Path):
         self.root = root
-        (root / "machines").mkdir(parents=True)
+        (root / "machines").mkdir(parents=True, exist_ok=True)
         self.play()
 
     def play(self, **scenario) -> None:
@@ -102,21 +102,34 @@ def reaping(cloud: Cloud):
 
 
 @pytest.fixture
-def cloud(tmp_path, monkeypatch):
+def install_programs(tmp_path, monkeypatch):
+    """Puts programs that play something first on PATH: name -> file in `fakes`."""
+
+    def install(**programs: str) -> pathlib.Path:
+        binaries = tmp_path / "bin"
+        binaries.mkdir()
+        for program, source in programs.items():
+            wrapper = binaries / program.replace("_", ".")
+            line = shlex.join([sys.executable, "-IS", str(FAKES / source)])
+            wrapper.write_text(f'#!/bin/sh\nexport FAKE_PROGRAM="$0"\nexec {line} "$@"\n')
+            wrapper.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setenv("FAKE_CLOUD", str(tmp_path / "cloud"))
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        return binaries
+
+    return install
+
+
+@pytest.fixture
+def cloud(tmp_path, install_programs):
     """The fake cloud, its programs first on PATH."""
-    root, binaries = tmp_path / "cloud", tmp_path / "bin"
-    binaries.mkdir()
-    for program in ("gcloud", "xpk", "kubectl", "python3.11"):
-        source = FAKES / f"{program.replace('.', '')}.py"
-        wrapper = binaries / program
-        line = shlex.join([sys.executable, "-IS", str(source)])
-        wrapper.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
-        wrapper.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("FAKE_CLOUD", str(root))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    cloud = Cloud(root)
+    fakes = {name: f"{name}.py" for name in ("gcloud", "xpk", "kubectl")}
+    install_programs(python3_11="python311.py", gke="gcloud.py", **fakes)
+    (tmp_path / "bin/gke").rename(tmp_path / "bin/gke-gcloud-auth-plugin")
+    cloud = Cloud(tmp_path / "cloud")
     with reaping(cloud):
         yield cloud
         cloud.kill_all()
@@ -128,7 +141,9 @@ def project(tmp_path, monkeypatch):
     root = tmp_path / "source"
     (root / "experiments/configs").mkdir(parents=True)
     (root / "experiments/configs/tiny.py").write_text(CONFIG)
-    (root / "requirements.lock").write_text("")
+    (root / "requirements").mkdir()
+    for lock in ("cpu", "tpu"):
+        (root / "requirements" / f"{lock}.lock").write_text("")
     git = ("git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com")
     for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "start")):
         subprocess.run([*git, *arguments], check=True)
@@ -158,3 +173,20 @@ def run(project, flags, capsys):
         return status, captured.out, captured.err
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints what was sent and left in each scenario with the real gcloud."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    rows = [
+        value
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "launch" and report.when == "call"
+    ]
+    if rows:
+        terminalreporter.section("launches with the real gcloud")
+        terminalreporter.write_line("| scenario | gcloud commands | ssh, scp | left | exit code |")
+        terminalreporter.write_line("|---|---|---|---|---|")
+        for row in sorted(rows):
+            terminalreporter.write_line(row)

@@ -12,6 +12,7 @@ from qlae.common.errors import UserError
 from tpu_scripts import experiment
 from tpu_scripts.launch import checks
 from tpu_scripts.launch.job import make_evaluate_job, make_train_job
+from tpu_scripts.launch.patience import Patience
 from tpu_scripts.topologies import get_topology
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -32,17 +33,17 @@ def test_real_configs_pass_the_checks():
 
 
 def test_entry_points_know_the_flags_they_are_given(monkeypatch):
-    train = make_train_job(QLAE, "gs://b/r", ())
+    train = make_train_job(QLAE, "gs://b/r", (), Patience())
     assert train.arguments[:2] == ("-m", "experiments.train")
     assert all(flag[2:].partition("=")[0] in flags.FLAGS for flag in train.arguments[2:])
-    evaluate = make_evaluate_job(("gs://b/r", "gs://b/s"), "cpu")
+    evaluate = make_evaluate_job(("gs://b/r", "gs://b/s"), "cpu", Patience())
     assert evaluate.arguments[:2] == ("-m", "eval.worker")
     monkeypatch.setattr("sys.argv", ["worker", *evaluate.arguments[2:]])
     assert worker.parse_arguments().workdir == ["gs://b/r", "gs://b/s"]
 
 
 def test_command_line_survives_the_shell():
-    job = make_train_job(QLAE, "gs://b/r", ("--config.data.name=it's $HOME",))
+    job = make_train_job(QLAE, "gs://b/r", ("--config.data.name=it's $HOME",), Patience())
     line = shlex.split(job.command_line("python"))
     assert line[:3] == ["env", "JAX_PLATFORMS=tpu,cpu", "python"]
     assert line[-1] == "--config.data.name=it's $HOME"

@@ -1,11 +1,17 @@
 """Mistakes are caught before anything is made; a dry run prints what a run would do."""
 
+import pathlib
 import shlex
+import subprocess
 
 import pytest
 
-from tpu_scripts.launch import evaluate_beside
-from tpu_scripts.launch.faults import Backoff, Fault, RunFailed, classify
+from qlae.common.errors import RunFailed
+from tpu_scripts.launch import command, evaluate_beside
+from tpu_scripts.launch.faults import Backoff
+
+pytestmark = pytest.mark.process
+OWN_END = pathlib.Path(command.__file__).with_name("own_end.sh")
 
 
 @pytest.mark.parametrize(
@@ -82,6 +88,25 @@ def test_missing_program_is_named(cloud, run, monkeypatch):
     assert err == "error: gcloud is not on PATH: install it first\n"
 
 
+def test_a_key_that_no_agent_holds_makes_nothing(cloud, run, tmp_path, monkeypatch):
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (tmp_path / "home/.ssh").mkdir(parents=True)
+    key = tmp_path / "home/.ssh/google_compute_engine"
+    subprocess.run(["ssh-keygen", "-q", "-N", "secret", "-f", str(key)], check=True)
+    status, _, err = run()
+    assert status == 2
+    assert "has a passphrase, and no agent holds it: run `ssh-add" in err
+    assert cloud.calls == []
+
+
+def test_root_is_told_to_name_a_user(cloud, run, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "root")
+    status, _, err = run("--ssh_user=")
+    assert status == 2
+    assert "pass --ssh_user=NAME" in err
+    assert cloud.calls == []
+
+
 def test_a_population_divides_the_chips_first(cloud, run):
     seeds = "--config.population.seeds=64"
     assert run("--topology=v5e:16x16", seeds, "--dry_run")[0] == 0
@@ -93,7 +118,8 @@ def test_a_population_divides_the_chips_first(cloud, run):
 def test_dry_run_prints_the_exact_commands(cloud, run):
     status, out, err = run(
         *("--dry_run", "--topology=v5litepod-16", "--slices=2", "--provisioning=reserved"),
-        *("--evaluator=vm:n2-standard-4", "--ssh_flag=--tunnel-through-iap", "--keep"),
+        *("--evaluator=vm:n2-standard-4", "--ssh_road=iap", "--keep", "--internal_ips"),
+        *("--network=lab", "--subnetwork=lab-west", "--create_flag=--tags=lab"),
     )
     assert (status, err) == (0, "")
     assert cloud.calls == []
@@ -101,14 +127,20 @@ def test_dry_run_prints_the_exact_commands(cloud, run):
         "gcloud compute tpus queued-resources create run --project=my-project --zone=us-west4-a "
         "--quiet --node-count=2 --node-prefix=run --accelerator-type=v5litepod-16 "
         "--runtime-version=v2-alpha-tpuv5-lite "
-        "--scopes=https://www.googleapis.com/auth/cloud-platform --reserved\n" in out
+        "--scopes=https://www.googleapis.com/auth/cloud-platform --reserved --network=lab "
+        "--subnetwork=lab-west --internal-ips --valid-until-duration=600s "
+        "--labels=made-by=qlae-launch --metadata=launch-resource=projects/my-project/locations/"
+        "us-west4-a/queuedResources/run,launch-setup-seconds=7200 "
+        f"--metadata-from-file=startup-script={OWN_END} --tags=lab\n" in out
     )
     assert "gcloud compute instances create run-eval --project=my-project" in out
     assert "--machine-type=n2-standard-4" in out
-    assert out.count("--node=1 --worker=3 --command=true\n") == 1
+    assert "--instance-termination-action=DELETE" in out
+    assert "wait until worker 0/0 answers, likewise on 7 more (1/3 the last)" in out
+    assert "gcloud alpha compute tpus tpu-vm ssh tester@run-0 --project=my-project" in out
     assert "delete" not in out
     assert "JAX_PLATFORMS=cpu" in out
-    ssh = [line for line in out.splitlines() if " ssh " in line]
+    ssh = [line for line in out.splitlines() if line.startswith("gcloud") and " ssh " in line]
     assert all("--tunnel-through-iap" in line for line in ssh)
 
 
@@ -136,7 +168,7 @@ def test_training_does_not_depend_on_the_evaluator(cloud, run):
     cloud.play(evaluate=[0.1, 1], train=[[1.0, 0]])
     status, out, _ = run("--evaluator=v5e:1x1")
     assert status == 0
-    assert "warning: the evaluator ended, training goes on: evaluate failed with exit st" in out
+    assert "warning: the evaluator ended, training goes on: evaluate failed on worker 0/0" in out
     assert "[train] train ended well" in out
     assert cloud.machines == []
 
@@ -167,23 +199,6 @@ def test_evaluate_beside_alone(cloud, project, flags, capsys):
     assert "evaluator on its own machine cannot" in capsys.readouterr().err
     assert evaluate_beside.main([*kept, "--dry_run", "--machine=v6e:1x1"]) == 0
     assert "--accelerator-type=v6e-1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("message", "fault"),
-    [
-        ("Insufficient reserved capacity. Contact customer support [EID: 0x7adf503]", "CAPACITY"),
-        ("code: ZONE_RESOURCE_POOL_EXHAUSTED", "CAPACITY"),
-        ("Quota limit 'TPUV6E' has been exceeded. status: RESOURCE_EXHAUSTED", "QUOTA"),
-        ("Quota 'N2_CPUS' exceeded. Limit: 8.0 in region us-west4.", "QUOTA"),
-        ("You do not currently have an active account selected.", "PERMISSION"),
-        ("HttpError 503: The service is currently unavailable", "PASSING"),
-        ("Resource 'run' was not found", "ABSENT"),
-        ("something new", "UNKNOWN"),
-    ],
-)
-def test_faults_are_told_apart(message, fault):
-    assert classify(message) is Fault[fault]
 
 
 def test_backoff_doubles_to_its_limit_and_ends():

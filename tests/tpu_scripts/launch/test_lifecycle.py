@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.process
 PERMISSION = (
     "PERMISSION_DENIED: Permission 'tpu.queuedResources.create' denied on resource; "
     "the caller does not have permission"
@@ -30,6 +31,7 @@ def test_success_follows_the_log_and_deletes(cloud, run):
     assert "[train] train ended well" in out
     assert cloud.verbs("create", "scp", "delete") == ["create", "scp", "delete"]
     assert cloud.machines == []
+    assert out.count("experiments.train leaves with 0") == 1
     assert not list(cloud.root.parent.glob("run-*.tar.gz"))
 
 
@@ -62,6 +64,7 @@ def test_retries_are_bounded(cloud, run):
         (PERMISSION, "permission denied"),
         ("RESOURCE_EXHAUSTED: Quota limit 'TPUV5sLitepod' has been exceeded. Limit: 0", "quota"),
         ("INVALID_ARGUMENT: unknown accelerator type", "invalid request"),
+        ("Accelerator v5litepod-1 was not found in zone us-west4-a", "invalid request"),
         ("NOT_FOUND: Location us-west4-a is not found", "check the project, the zone"),
     ],
 )
@@ -123,9 +126,9 @@ def test_partial_start_is_mended(cloud, run):
 
 def test_workers_that_never_come_up_are_named(cloud, run):
     cloud.play(dead=[["0/1", "1/3"]])
-    status, _, err = run(*FOUR_WORKERS, "--slices=2")
+    status, _, err = run(*FOUR_WORKERS, "--slices=2", "--worker_timeout=6")
     assert status == 1
-    expected = "2 of 8 workers of run never came up in 1.5 s (slice/worker): 0/1, 1/3"
+    expected = "2 of 8 workers of run never came up in 6 s (slice/worker): 0/1, 1/3"
     assert err == f"error: {expected}\n"
     assert cloud.machines == []
 
@@ -142,7 +145,7 @@ def test_a_mistake_found_on_the_workers_is_final(cloud, run):
     cloud.play(train=[[0.1, 2]])
     status, out, err = run(*FOUR_WORKERS)
     assert status == 2
-    assert err == "error: train met a mistake (exit status 2): see its error line above\n"
+    assert err == "error: train met a mistake on worker 0/0: see its error line above\n"
     assert out.count("experiments.train leaves with 2") > 1  # Every worker reports.
     assert cloud.verbs("create") == ["create"]
 
@@ -151,30 +154,84 @@ def test_a_crash_is_final_and_reported(cloud, run):
     cloud.play(train=[[0.1, 1]])
     status, _, err = run()
     assert status == 1
-    assert "failed with exit status 1" in err
+    assert "train failed on worker 0/0 with exit code 1" in err
     assert cloud.verbs("create") == ["create"]
 
 
-def test_a_killed_job_is_started_again_in_place(cloud, run):
-    cloud.play(train=[[0.1, 143], [0.1, 0]])
+@pytest.mark.parametrize("code", [75, 143])
+def test_a_stopped_job_is_started_again_in_place(cloud, run, code):
+    cloud.play(train=[[0.1, code], [0.1, 0]])
     status, out, _ = run()
     assert status == 0
-    assert "train was killed (exit status 143)" in out
+    assert f"--- worker 0/0: ended with exit code {code}" in out
+    assert "train was stopped on worker 0/0; trying again" in out
     assert "start 2 on run:0/0" in out
     assert cloud.verbs("create") == ["create"]
+
+
+@pytest.mark.parametrize("code", [1, 3, 137, 139])
+def test_nothing_else_is_tried_again(cloud, run, code):
+    cloud.play(train=[[0.1, code]])
+    status, _, err = run()
+    assert status == 1
+    assert f"train failed on worker 0/0 with exit code {code}" in err
+    assert (cloud.root / "starts-run:0-0").read_text() == "1"
+
+
+@pytest.mark.parametrize(("code", "status"), [(1, 1), (2, 2)])
+def test_any_worker_decides(cloud, run, code, status):
+    cloud.play(train={"0/2": [[0.1, code]], "else": [[0.3, 134]]})
+    got, out, err = run(*FOUR_WORKERS)
+    assert got == status
+    assert "on worker 0/2" in err
+    assert "--- worker 0/0: ended with exit code 134" in out
+    assert cloud.verbs("create") == ["create"]
+    assert cloud.machines == []
+
+
+def test_two_restarts_without_a_new_checkpoint_are_final(cloud, run):
+    cloud.play(train=[[0.1, 143]], newest=[-1, 10, 10])
+    status, _, err = run("--max_retries=9")
+    assert status == 1
+    assert "was stopped on worker 0/0, and 2 restarts made no new checkpoint" in err
+    # One with a new checkpoint, and two without.
+    assert (cloud.root / "starts-run:0-0").read_text() == "3"
+
+
+def test_a_silent_job_is_started_again(cloud, run):
+    cloud.play(train=[[60, 0], [0.1, 0]])
+    status, out, _ = run("--silence_timeout=5")
+    assert status == 0
+    assert "train printed nothing for 5 s; trying again" in out
+    assert "--- worker 0/0: running" in out
+    assert cloud.verbs("create") == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "status"),
+    [([2, "gs://bucket/runs/run refuses"], 2), ([75, "gs://bucket/runs/run does not answer"], 75)],
+)
+def test_a_bucket_is_tried_before_training(cloud, run, bucket, status):
+    cloud.play(bucket=bucket)
+    got, _, err = run()
+    assert got == status
+    assert bucket[1] in err
+    assert not list(cloud.root.glob("starts-*"))
+    assert cloud.machines == []
 
 
 def test_broken_connection_is_followed_again(cloud, run):
     cloud.play(train=[[1, 0]], cut=[2])
     status, out, _ = run()
     assert status == 0
-    assert "lost the connection, run is ACTIVE: following again" in out
+    assert "lost the connection to run: following again" in out
+    assert "broken off" not in out
     assert out.count("experiments.train start 1") == 1  # The log begins anew, but is told once.
 
 
 def test_unreachable_worker_is_replaced(cloud, run):
     cloud.play(train=[[60, 0], [0.2, 0]], cut=[1000, 0])
-    status, out, _ = run("--worker_timeout=0.5")
+    status, out, _ = run("--worker_timeout=10")
     assert status == 0
     assert "its first worker is out of reach" in out
     assert cloud.verbs("create") == ["create"] * 2
@@ -184,16 +241,25 @@ def test_install_failure_tells_why(cloud, run):
     cloud.play(install="hashes do not match")
     status, _, err = run()
     assert status == 1
-    assert "could not install from requirements.lock: ERROR: (gcloud) hashes do not match" in err
+    assert "worker 0/0 could not install from its lock: hashes do not match" in err
     assert cloud.machines == []
 
 
 def test_undeletable_machine_is_named_with_its_command(cloud, run):
-    cloud.play(delete="internal error")
+    cloud.play(delete=["internal error"] * 5)
     status, out, _ = run()
     assert status == 0
     assert "may still cost money" in out
+    assert "it deletes itself 1 h after its job" in out
     assert "gcloud compute tpus queued-resources delete run --project=my-project" in out
+
+
+def test_a_deletion_that_fails_once_is_tried_again(cloud, run):
+    cloud.play(delete=["internal error"])
+    status, out, _ = run()
+    assert status == 0
+    assert "not deleted (ERROR: (gcloud.compute) internal error): trying again" in out
+    assert cloud.machines == []
 
 
 def test_keep_leaves_the_machine(cloud, run):
@@ -218,6 +284,29 @@ def start(cloud, project, flags):
             break
     yield process
     process.kill()
+
+
+def test_a_lost_terminal_leaves_the_machine_for_attach(cloud, start, run):
+    """The launcher ends; --attach goes on with the machine, and starts what has died meanwhile."""
+    start.send_signal(signal.SIGHUP)
+    out = start.stdout.read()
+    assert start.wait(timeout=60) == 143
+    assert "run is left as it is, and it deletes itself 1 h after its job" in out
+    assert cloud.machines == ["run"]
+    for pid in cloud.root.glob("machines/run/0-0/qlae/train.pid"):
+        os.killpg(int(pid.read_text()), signal.SIGTERM)
+    cloud.play(train=[[0.1, 0]])
+    status, out, _ = run("--attach")
+    assert status == 0
+    assert "start 2 on run:0/0" in out
+    assert cloud.verbs("create") == ["create"]
+    assert cloud.machines == []
+
+
+def test_attach_needs_a_machine(cloud, run):
+    status, _, err = run("--attach")
+    assert status == 2
+    assert err == "error: there is no 'run' to go on with: drop --attach\n"
 
 
 @pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

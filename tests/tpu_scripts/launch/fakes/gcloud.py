@@ -1,13 +1,16 @@
 """A gcloud that plays a scenario: machines are directories, workers their home directories.
 
+It answers as google-cloud-cli 528 does: ssh and scp of `tpu-vm` reach one worker, print what they
+do on stderr, end with the script's own exit code, and with 1 and an ERROR where they did nothing.
+
 Keys of scenario.json, each a list with one entry per creation (the last one repeats):
   create: null, or the error that refuses it
   states: the states that `describe` tells one after the other (the last one repeats)
   lost:   the state told once the log has been followed for a moment, or null
   dead:   workers that never answer
-  deaf:   workers that miss the first `start`
+  deaf:   workers that miss the first `start`, though ssh says that all is well
   cut:    how many times following breaks off, after the first line and then without any
-and, for any call: describe (an error), delete (an error), install (an error).
+and, for any call: describe (an error), delete (errors, of one call each), install (an error).
 """
 
 import contextlib
@@ -17,9 +20,11 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
 import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import worker as worker_fake
 
 ROOT = pathlib.Path(os.environ["FAKE_CLOUD"])
 HOSTS = {"v5litepod-1": 1, "v5litepod-16": 4, "v5litepod-256": 64}
@@ -42,7 +47,8 @@ def save(name, value):
 
 
 def fail(message):
-    print(f"ERROR: (gcloud) {message}", file=sys.stderr)
+    print(f"ERROR: (gcloud.compute) {message}", file=sys.stderr)
+    print("\nTo check gcloud, please run the following command:\n  gcloud info", file=sys.stderr)
     sys.exit(1)
 
 
@@ -58,10 +64,17 @@ def entry(key, number, default=None):
     return entries[min(number, len(entries)) - 1]
 
 
+def count(name):
+    """How often this was called with a name, from 1."""
+    with locked():
+        counts = load("counts.json", {})
+        counts[name] = counts.get(name, 0) + 1
+        save("counts.json", counts)
+        return counts[name]
+
+
 def create(name, arguments):
-    counts = load("counts.json", {})
-    counts[name] = number = counts.get(name, 0) + 1
-    save("counts.json", counts)
+    number = count(name)
     error = entry("create", number) if not name.endswith("-eval") else None
     if error:
         fail(error)
@@ -73,7 +86,9 @@ def create(name, arguments):
     for node in range(slices):
         for worker in range(hosts):
             (machine / f"{node}-{worker}").mkdir(parents=True)
+    (machine / "slices").write_text(str(slices))
     (machine / "number").write_text(str(number))
+    print(f"Created queued_resource [{name}].", file=sys.stderr)
 
 
 def describe(name, arguments):
@@ -103,46 +118,39 @@ def describe(name, arguments):
     print(json.dumps({"name": name, "state": state}))
 
 
-def homes(name, arguments):
-    machine = ROOT / "machines" / name
-    if not machine.exists():
-        fail(f"NOT_FOUND: Resource '{name}' was not found")
-    number = int((machine / "number").read_text())
-    node, worker = flag(arguments, "node", "all"), flag(arguments, "worker", "all")
-    for home in sorted(path for path in machine.iterdir() if path.is_dir()):
-        this_node, this_worker = home.name.split("-")
-        if node in ("all", this_node) and worker in ("all", this_worker):
-            yield number, f"{this_node}/{this_worker}", home
+def reach(target, arguments):
+    """Returns the machine, its creation's number, the worker's id and its home directory."""
+    node = target.rpartition("@")[2]
+    machine, slice_number = node, "0"
+    if not (ROOT / "machines" / machine).exists():
+        machine, _, slice_number = node.rpartition("-")
+    number = flag(arguments, "worker", "0")
+    home = ROOT / "machines" / machine / f"{slice_number}-{number}"
+    if not machine or not home.exists():
+        fail(f"NOT_FOUND: Resource 'nodes/{node}' was not found")
+    print(f"SSH: Attempting to connect to worker {number}...", file=sys.stderr)
+    return machine, int((home.parent / "number").read_text()), f"{slice_number}/{number}", home
 
 
-def ssh(name, arguments):
+def ssh(target, arguments):
+    name, number, worker, home = reach(target, arguments)
     script = flag(arguments, "command")
     starts, installs = "nohup" in script, "pip install" in script
     if installs and load("scenario.json", {}).get("install"):
-        fail(load("scenario.json", {})["install"])
-    statuses = []
-    for number, worker, home in homes(name, arguments):
-        evaluator = name.endswith("-eval")
-        if not evaluator and worker in entry("dead", number, []):
-            print(f"ssh: connect to host {worker}: Connection timed out", file=sys.stderr)
-            statuses.append(255)
-            continue
-        deaf = not evaluator and starts and worker in entry("deaf", number, [])
-        if deaf and not (home / "asked").exists():
-            (home / "asked").touch()
-            statuses.append(255)
-            continue
-        if "tail -n +1" in script:
-            (ROOT / "machines" / name / "followed").touch()
-            cut(ROOT / "machines" / name / "cuts", number, home / "qlae/train.log")
-        environment = {**os.environ, "HOME": str(home), "FAKE_WORKER": f"{name}:{worker}"}
-        environment["FAKE_NUMBER"] = str(number)
-        statuses.append(
-            subprocess.run(
-                ["bash", "-c", script], cwd=home, env=environment, check=False
-            ).returncode
-        )
-    sys.exit(max(statuses, default=0))
+        print(load("scenario.json", {})["install"], file=sys.stderr)
+        sys.exit(1)
+    evaluator = name.endswith("-eval")
+    if not evaluator and worker in entry("dead", number, []):
+        print("Retrying: SSH command error: [/usr/bin/ssh] exited with return code [255].")
+        fail("[/usr/bin/ssh] exited with return code [255].")
+    deaf = not evaluator and starts and worker in entry("deaf", number, [])
+    if deaf and not (home / "asked").exists():
+        (home / "asked").touch()
+        sys.exit(0)
+    if f"{worker_fake.MARK} log from" in script:
+        (ROOT / "machines" / name / "followed").touch()
+        cut(ROOT / "machines" / name / "cuts", number, home / "qlae/train.log")
+    sys.exit(worker_fake.run(home, name, worker, script))
 
 
 def cut(counter, number, log):
@@ -153,21 +161,23 @@ def cut(counter, number, log):
         if cuts == 0:
             while not log.exists() or not log.read_text():
                 time.sleep(0.02)
-            print(log.read_text().splitlines()[0], flush=True)
-        sys.exit(255)
+            print(f"{worker_fake.MARK} log from 1\n| {log.read_text().splitlines()[0]}", flush=True)
+            print("| a line broken off", end="", flush=True)
+        fail("[/usr/bin/ssh] exited with return code [255].")
 
 
-def scp(name, arguments):
-    source, destination = (a for a in arguments if not a.startswith("--"))
-    machine, _, path = destination.partition(":")
-    for _, _, home in homes(machine, arguments):
-        shutil.copy(source, home / path)
+def scp(source, arguments):
+    target = next(a for a in arguments if ":" in a and not a.startswith("--"))
+    node, _, path = target.partition(":")
+    *_, home = reach(node, arguments)
+    shutil.copy(source, home / path)
 
 
 def delete(name, arguments):
-    error = load("scenario.json", {}).get("delete")
-    if error:
-        fail(error)
+    errors = load("scenario.json", {}).get("delete", [])
+    number = count(f"delete {name}")
+    if number <= len(errors):
+        fail(errors[number - 1])
     machine = ROOT / "machines" / name
     if not machine.exists():
         fail(f"NOT_FOUND: Resource '{name}' was not found")
@@ -179,16 +189,18 @@ def delete(name, arguments):
 
 def main():
     arguments = sys.argv[1:]
+    if arguments[0] == "version":
+        print(json.dumps({"Google Cloud SDK": "528.0.0", "alpha": "2025.06.20"}))
+        return
+    if arguments[0] == "container":
+        print("kubeconfig entry generated for pool.", file=sys.stderr)
+        return
     verbs = {"create": create, "describe": describe, "ssh": ssh, "scp": scp, "delete": delete}
     at = next(i for i, word in enumerate(arguments) if word in verbs)
-    name, rest = arguments[at + 1], arguments[at + 1 :]
+    name = arguments[at + 1]
     with locked(), open(ROOT / "calls.jsonl", "a") as calls:
         calls.write(json.dumps(["gcloud", *arguments]) + "\n")
-    if arguments[at] in ("ssh", "scp"):
-        verbs[arguments[at]](name, rest)
-    else:
-        with locked():
-            verbs[arguments[at]](name, arguments)
+    verbs[arguments[at]](name, arguments[at + 2 :] if arguments[at] == "scp" else arguments)
 
 
 main()
