@@ -1,4 +1,10 @@
-"""A run as its directory tells it: its model, and the parameters of any checkpoint."""
+"""A run as its directory tells it: its model, and the parameters of any checkpoint.
+
+    run = restore("runs/quickstart")
+    images = run.decode(run.encode(images))
+
+The directory is enough, local or `gs://`: no dataset, and none of the packages that read one.
+"""
 
 from dataclasses import dataclass
 
@@ -9,8 +15,9 @@ from ml_collections import ConfigDict
 from qlae.common.errors import UserError
 from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_program
+from qlae.restored_model import RestoredModel
 from qlae.run_directory import RunDirectory, list_steps
-from qlae.training.checkpoints import load_params
+from qlae.training.checkpoints import find_differences, load_params
 from qlae.training.state import Params
 
 
@@ -33,9 +40,16 @@ class StoredRun:
             sharding: where every array goes; None takes the first device.
 
         Raises:
-            UserError: there is no such checkpoint, or it is damaged.
+            UserError: there is no such checkpoint, or it is damaged; or it holds other parameters
+                than the config makes, of which path, shape and dtype are listed.
         """
         step = self.find_step(step)
+        differences = find_differences(self.directory.path, step, self.program.abstract_params)
+        if differences:
+            raise UserError(
+                f"the checkpoint of step {step:,} in {self.directory.path} is not of its config "
+                f"(was it made by a newer version?): {'; '.join(differences)}"
+            )
         sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -56,6 +70,21 @@ class StoredRun:
             known = ", ".join(f"{known:,}" for known in steps)
             raise UserError(f"{self.directory.path} has no checkpoint of step {step:,}: {known}")
         return steps[-1] if step is None else step
+
+
+def restore(workdir: epath.PathLike, step: int | None = None) -> RestoredModel:
+    """Restores the model of a run, ready to encode and decode, on the first device that is here.
+
+    Args:
+        workdir: the run directory, local or `gs://`.
+        step: of a checkpoint; None takes the newest.
+
+    Raises:
+        UserError: no run, no such checkpoint, or one that is damaged or not of the run's config.
+    """
+    run = open_run(workdir)
+    step = run.find_step(step)
+    return RestoredModel(run.program.merge(run.load(step)), run.directory, run.facts, step)
 
 
 def open_run(workdir: epath.PathLike) -> StoredRun:

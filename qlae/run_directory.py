@@ -94,6 +94,10 @@ class RunDirectory:
         except (KeyError, TypeError) as error:
             raise self._not_a_config(error) from error
 
+    def load_versions(self) -> dict[str, str]:
+        """Reads the versions of the packages that made the run; raises as `load_config` does."""
+        return dict(self._load_document().get("versions", {}))
+
     def fail(self, reason: str) -> None:
         """Notes that training ended without completing, so that nobody waits for it."""
         write_whole(self._failed, reason + "\n")

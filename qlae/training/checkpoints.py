@@ -33,6 +33,37 @@ def load_params(workdir: epath.PathLike, step: int, abstract_params: Params) -> 
     return _load(get_checkpoint_path(workdir, step), {"params": abstract_params})["params"]
 
 
+def find_differences(workdir: epath.PathLike, step: int, abstract_params: Params) -> list[str]:
+    """Compares the parameters of a checkpoint with those expected, reading no array.
+
+    Returns:
+        One entry for each parameter whose path, shape or dtype differs.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    path = get_checkpoint_path(workdir, step)
+    with _reading(path):
+        stored = ocp.checkpointables_metadata(path).metadata["params"]
+    found, expected = _describe(stored), _describe(abstract_params)
+    return [
+        f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'nothing')}"
+        for name in sorted(found | expected)
+        if found.get(name) != expected.get(name)
+    ]
+
+
+def _describe(tree: Any) -> dict[str, str]:
+    """Returns shape and dtype of each array by its path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path): (
+            f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
+        )
+        for path, leaf in leaves
+    }
+
+
 class Checkpoints:
     """The checkpoints of runs that are training: saved asynchronously, restored exactly.
 
@@ -167,8 +198,15 @@ def _check_step(held: int, named: int) -> None:
 
 
 def _load(path: epath.Path, target: dict[str, Any]) -> dict[str, Any]:
-    try:
+    with _reading(path):
         return ocp.load_checkpointables(path, target)
+
+
+@contextlib.contextmanager
+def _reading(path: epath.Path) -> Iterator[None]:
+    """Turns whatever a read raises into one line."""
+    try:
+        yield
     except Exception as error:  # Orbax raises a dozen types for one truth: it cannot be read.
         raise UserError(
             f"the checkpoint {path} cannot be read (damaged, or not of this config): "

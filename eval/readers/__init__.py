@@ -1,0 +1,1 @@
+"""Readers of what `eval.export` writes, to be copied into other projects."""
