@@ -52,6 +52,7 @@ def cells_of(table, score="infom"):
 def save(root, records):
     for number, record in enumerate(records):
         write_record(root / record.model / str(number), record)
+        (root / record.model / str(number) / "config.json").write_text("{}")
 
 
 def run(capsys, *arguments):
@@ -205,8 +206,9 @@ def test_diverged_seeds_are_counted_beside_each_line(tmp_path, capsys):
     for seed in (3, 4):
         record = make_record("qlae", seed=seed, step=1000)
         write_record(tmp_path / "lost" / str(seed), record)
+        (tmp_path / "lost" / str(seed) / "config.json").write_text("{}")
         (tmp_path / "lost" / str(seed) / "FAILED").write_text("loss is not finite\n")
-    (tmp_path / "ae" / "3" / "FAILED").write_text("stopped after its last record\n")
+    (tmp_path / "ae" / "4" / "FAILED").write_text("stopped after its last record\n")
     _, text, _ = run(capsys, tmp_path, "--format", "csv", "--step", "5000")
     lines = [line for line in csv.DictReader(io.StringIO(text)) if line["score"] == "infom"]
     assert {line["model"]: line["num_diverged"] for line in lines} == {"qlae": "2", "ae": "0"}

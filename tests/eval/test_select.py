@@ -43,6 +43,7 @@ def root(tmp_path):
     for seed, records in enumerate(population()):
         for record in records:
             write_record(tmp_path / str(seed), record)
+        (tmp_path / str(seed) / "config.json").write_text("{}")
     return tmp_path
 
 
@@ -99,6 +100,7 @@ def test_command(root, capsys):
 def test_mistakes_are_one_line(root, capsys, tmp_path):
     validation, test = make_records(0, 0.5, 0.5, 0.5)
     write_record(tmp_path / "only_test", test)
+    (tmp_path / "only_test" / "config.json").write_text("{}")
     for arguments, message in (
         ((root, "--by=los"), "did you mean 'loss'"),
         ((tmp_path / "only_test",), "no record of split 'validation'"),
