@@ -42,7 +42,8 @@ def make_comparisons(
     groups = collections.defaultdict(list)
     for record in records:
         groups[get_kind(record)].append(record)
-    made, rows = [], set()
+    made: list[Table] = []
+    rows: set[str] = set()
     for kind in sorted(groups):
         labels, _ = label_rows(groups[kind])
         rows |= set(labels.values())

@@ -77,7 +77,7 @@ class Evaluator:
         if config.data.protocol == "paper" and encoding.z_hat_NxZ.shape == latents_NxZ.shape:
             # The trainer scores the floats that the decoder reads, not indices.
             latents_NxZ = encoding.z_hat_NxZ
-        options = {"discrete": self._discrete, "dialect": dialect}
+        options: dict[str, Any] = {"discrete": self._discrete, "dialect": dialect}
         scores, errors = compute_metrics(
             config.eval.metrics, encoding.sources_NxS, latents_NxZ, **options
         )

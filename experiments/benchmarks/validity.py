@@ -156,8 +156,9 @@ def plot(scores: dict[tuple[str, str, str], float], path: pathlib.Path) -> None:
     for i, score in enumerate(shown):
         for j, encoder in enumerate(ENCODERS):
             wrong = judge("D1", encoder, score, table[i, j])
-            style = {"color": "crimson", "weight": "bold"} if wrong else {"color": "black"}
-            axes.text(j, i, f"{table[i, j]:.2f}", ha="center", va="center", fontsize=8, **style)
+            color, weight = ("crimson", "bold") if wrong else ("black", "normal")
+            text = f"{table[i, j]:.2f}"
+            axes.text(j, i, text, ha="center", va="center", size=8, color=color, weight=weight)
     labels = [f"{encoder}\n{words}" for encoder, words in ENCODERS.items()]
     axes.set_xticks(range(len(ENCODERS)), labels, fontsize=7, rotation=35, ha="right")
     axes.set_yticks(range(len(shown)), shown, fontsize=8)
