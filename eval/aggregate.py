@@ -113,12 +113,12 @@ def _make_cells(
                     f"at step {record.step} ({record.protocol}): it is averaged without it"
                 )
     cells = []
-    for (dataset, row, score), found in values.items():
+    for (dataset, label, score), found in values.items():
         mean, half_width, _ = compute_interval(found)
         perfect = ceilings.get((dataset, score))
         ceiling = float(np.mean(perfect)) if perfect else None
-        counts = (len(found), diverged[dataset, row])
-        cells.append(Cell(dataset, row, score, mean, half_width, *counts, ceiling))
+        counts = (len(found), diverged[dataset, label])
+        cells.append(Cell(dataset, label, score, mean, half_width, *counts, ceiling))
     datasets = {dataset for dataset, _, _ in values}
     if len(datasets) > 1:
         cells += _aggregate(values, datasets)
