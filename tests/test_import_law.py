@@ -79,6 +79,7 @@ def test_metrics_know_nothing_else_of_eval():
         assert all(name.startswith("eval.metrics") for name in others), path
 
 
+@pytest.mark.process
 def test_metrics_can_be_renamed():
     for path in METRICS.rglob("*.py"):
         assert "eval.metrics" not in path.read_text(), f"{path}: import relatively"

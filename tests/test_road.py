@@ -41,4 +41,6 @@ def test_what_runs_when_a_gradient_is_traced_is_on_the_road(tmp_path, monkeypatc
     met = {path.relative_to(ROOT).as_posix() for path in seen if path.is_relative_to(ROOT)}
     met = {path for path in met if not path.startswith((".venv/", "tests/"))}
     assert "qlae/training/steps.py" in met
-    assert met - set(find_road()) == {"qlae/common/command_line.py"}
+    # Beside the road: how a command is called, and that shapes are checked before anything else.
+    beside = {"qlae/common/command_line.py", "experiments/step_check.py"}
+    assert met - set(find_road()) == beside

@@ -173,6 +173,7 @@ prepare.prepare("shapes3d", sys.argv[1], sys.argv[2], verify_checksum=False, ima
 """
 
 
+@pytest.mark.process
 def test_killed_at_any_moment_it_goes_on_and_ends_whole(tmp_path, monkeypatch):
     spec, source, expected = make_small(tmp_path, monkeypatch)
     data = tmp_path / "data"
@@ -315,6 +316,7 @@ def test_a_source_that_may_not_be_read_is_what_the_line_names(tmp_path, monkeypa
         prepare.prepare("shapes3d", tmp_path / "data", source, verify_checksum=False)
 
 
+@pytest.mark.process
 def test_the_command_needs_no_tensorflow():
     code = "import data_pipelines.prepare, sys; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

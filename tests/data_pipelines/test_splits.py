@@ -147,6 +147,7 @@ def test_marginalised_sources_are_not_scored():
     np.testing.assert_array_equal(make_split(spec).scored_sources, np.arange(5))
 
 
+@pytest.mark.process
 def test_split_depends_on_seed_alone():
     spec = get_spec("shapes3d_rendered")
     first, other = (make_split(spec, SplitOptions(seed=s)).test_indices for s in (0, 1))

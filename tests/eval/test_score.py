@@ -218,6 +218,7 @@ def test_a_failing_metric_is_in_the_table(tmp_path, capsys):
     assert json.loads(out)["scores"].keys() == {"mig"}
 
 
+@pytest.mark.process
 def test_as_a_process(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "eval.score", "--latents", "z.npy"],

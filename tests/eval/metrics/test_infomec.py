@@ -293,6 +293,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.process
 def test_same_bits_on_any_number_of_threads():
     printed = set()
     for threads in ("1", "2", "7"):

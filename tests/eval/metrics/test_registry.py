@@ -60,6 +60,7 @@ def test_bad_input_is_reported_for_each_metric():
     assert "no source takes more than one value" in errors["infomec"]
 
 
+@pytest.mark.process
 def test_metrics_alone_need_no_jax():
     heavy = "[name for name in ('jax', 'qlae', 'matplotlib') if name in sys.modules]"
     code = f"import sys, eval.metrics.registry; print({heavy})"

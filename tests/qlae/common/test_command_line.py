@@ -64,6 +64,7 @@ sys.exit(run_command(main))
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
 
+@pytest.mark.process
 def test_ctrl_c_is_one_line():
     finished = run_script("raise KeyboardInterrupt")
     assert finished.returncode == 130
