@@ -233,7 +233,7 @@ def test_paired_comparison_by_seed(tmp_path, capsys):
     code, out, _ = run(capsys, tmp_path, "--against", "ae")
     assert code == 0
     assert "difference from ae, paired by seed" in out
-    assert "+0.420 ± 0.124*" in out
+    assert "+0.420 ± 0.155*" in out
     code, _, err = run(capsys, tmp_path, "--against", "vae")
     assert code == 2
     assert "no row is called 'vae', did you mean 'ae'?" in err
