@@ -1,6 +1,5 @@
 """What a checkpoint looks like, as arrays: reconstructions, traversals, samples."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.from_config import Data
-from data_pipelines.grid import DatasetSpec
+from eval.clear_images import find_clear_images
 from eval.encode import Encoding
 from qlae.models.base import Model
 from qlae.program import Program
@@ -19,7 +18,6 @@ from qlae.training.state import Params
 _MOST_COLUMNS = 10
 _NUM_RECONSTRUCTIONS = 12
 _NUM_SAMPLES = 64
-_SIZES = ("scale", "size")
 
 
 @dataclass(frozen=True)
@@ -89,35 +87,6 @@ def make_illustrator(
         )
 
     return illustrate
-
-
-def find_clear_images(spec: DatasetSpec, sources_NxS: np.ndarray, count: int) -> np.ndarray:
-    """Finds images in which sources can be told apart at a glance.
-
-    Where the dataset has hues, theirs are far from each other on the circle; then large objects
-    come first.
-
-    Args:
-        spec: of the dataset.
-        sources_NxS: int classes of the images.
-        count: how many are wanted.
-
-    Returns:
-        (count,) positions among the N, spread evenly over the clearest.
-    """
-    values_NxS = spec.values_at(sources_NxS)
-    hues = [i for i, name in enumerate(spec.source_names) if name.endswith("_hue")]
-    sizes = [i for i, name in enumerate(spec.source_names) if name.rpartition("_")[2] in _SIZES]
-    gap_N = np.ones(len(values_NxS))
-    for first, second in itertools.combinations(hues, 2):
-        apart_N = np.abs(values_NxS[:, first] - values_NxS[:, second])
-        gap_N = np.minimum(gap_N, np.minimum(apart_N, 1 - apart_N))
-    # Rounded: a gap of 0.3 is one whichever two hues it lies between.
-    score_N = gap_N.round(6) * 1000 + values_NxS[:, sizes].sum(1)
-    clearest = np.argsort(-score_N, kind="stable")
-    best = clearest[score_N[clearest] == score_N[clearest[0]]]
-    pool = np.sort(best if len(best) >= count else clearest[:count])
-    return pool[(np.arange(count) * 2 + 1) * len(pool) // (2 * count)]
 
 
 def sweep_values(latents_N: np.ndarray, base: float, num_values: int | None) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 from etils import epath
 
 from data_pipelines.from_config import make_data
-from eval.pictures import find_clear_images, sweep_values
+from eval.clear_images import find_clear_images
+from eval.pictures import sweep_values
 from eval.records import Record, load_records
 from eval.report.events import Curves, load_curves
 from qlae.common.errors import UserError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.specs import get_spec
-from eval.pictures import find_clear_images
+from eval.clear_images import find_clear_images
 from eval.records import load_records
 from qlae.restore import restore
 from tests import runs
