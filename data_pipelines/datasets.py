@@ -12,7 +12,6 @@ import numpy as np
 
 from data_pipelines import rendering
 from data_pipelines.grid import DatasetSpec
-from data_pipelines.prepared import open_prepared
 from data_pipelines.specs import get_spec
 from qlae.common.errors import UserError
 
@@ -114,4 +113,6 @@ def make_dataset(
             f"{spec.image_shape[0]} pixels"
         )
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    from data_pipelines.prepared import open_prepared  # array_record: rendering does without
+
     return open_prepared(spec, data_dir, cache, cache_dir)

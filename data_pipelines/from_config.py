@@ -1,16 +1,20 @@
 """From `config.data` to a dataset, its split, and what turns a batch into images on the device."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from data_pipelines.datasets import Dataset, RenderedDataset, make_dataset
-from data_pipelines.pipeline import Emit
 from data_pipelines.splits import Split, SplitOptions, make_split
+
+if TYPE_CHECKING:  # restoring a run needs neither Grain nor array_record
+    from data_pipelines.pipeline import Emit
 
 
 @dataclass(frozen=True)

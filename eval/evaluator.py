@@ -1,9 +1,11 @@
 """Scores the checkpoints of one run: numbers to a record, pictures to PNG, both to TensorBoard."""
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from absl import logging
 from etils import epath
@@ -23,7 +25,7 @@ from eval.records import Record, record_path, write_record
 from eval.scoring import choose_dialect, list_splits
 from qlae.common.event_log import EventLog
 from qlae.restore import StoredRun
-from qlae.run_directory import get_config_id, get_versions, list_steps
+from qlae.run_directory import get_config_id, get_versions, list_steps, to_plain
 from qlae.training.state import Params
 
 _NUM_SAMPLED = 500
@@ -103,7 +105,8 @@ class Evaluator:
             ceilings=self.evaluation.ceilings[split],
             latent_sample=_sample(encoding.latents_NxZ) if split == "validation" else None,
         )
-        self._publish(step, record, structure, self.evaluation.illustrate(params, encoding))
+        pictures = self.evaluation.illustrate(params, encoding)
+        self._publish(record, structure, pictures, encoding)
         write_record(self.run.directory.path, record)
         return record
 
@@ -173,13 +176,20 @@ class Evaluator:
             found["straight_through_gap"] = encoding.gap_N
         return {name: float(values.mean()) for name, values in found.items()}
 
-    def _publish(self, step: int, record: Record, structure: Structure, pictures: Pictures) -> None:
+    def _publish(
+        self, record: Record, structure: Structure, pictures: Pictures, encoding: Encoding
+    ) -> None:
+        step = record.step
         if self._log is None:
             self._log = EventLog(self.run.directory.path / "logs" / "eval")
+            for name, text in describe_origin(self.run, record).items():
+                self._log.add_text(name, text, step)
         directory = self._record(step, record.split).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
         for name, value in record.scores.items():
             self._log.add_scalar(f"eval/{directory.parent.name}/{name}", value, step)
+        for latent, codes_N in enumerate(encoding.latents_NxZ.T):
+            self._log.add_histogram(f"codes/z{latent}", codes_N, step)
         for name, figure in make_figures(record, structure, pictures).items():
             (directory / f"{name}.png").write_bytes(plots.to_png(figure))
             image = plots.to_array(figure)
@@ -192,6 +202,17 @@ def _sample(latents_NxZ: np.ndarray) -> list[list[float]]:
     """Latents of images spread over the set, the same images in every run; 4 digits are enough."""
     rows = np.linspace(0, len(latents_NxZ) - 1, min(_NUM_SAMPLED, len(latents_NxZ))).astype(int)
     return np.round(latents_NxZ[rows].astype(np.float64), 4).tolist()
+
+
+def describe_origin(run: StoredRun, record: Record) -> dict[str, str]:
+    """Returns, as Markdown by name, what decides a run's numbers: its config and versions."""
+    versions = [f"- {name} {version}" for name, version in record.versions.items()]
+    devices = sorted({device.device_kind for device in jax.devices()})
+    config = json.dumps(to_plain(run.config), indent=2)
+    return {
+        "origin/config": f"```json\n{config}\n```",
+        "origin/evaluated_with": "\n".join([*versions, f"- devices: {', '.join(devices)}"]),
+    }
 
 
 def compute_structure(encoding: Encoding, discrete: bool) -> Structure:

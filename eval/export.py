@@ -1,4 +1,6 @@
-"""A trained model as one file for programs without JAX: `python -m eval.export RUN --out model.npz`.
+"""A trained model as one file for programs without JAX.
+
+    python -m eval.export RUN --out model.npz
 
 The file holds the arrays, and under `model` a JSON text: the layers that use them
 (`eval.layer_list` explains them), the run's config, its step and the names of its sources.

@@ -11,7 +11,7 @@ array. Each maps an array (B, ...), images NHWC, to the next:
     reshape shape                         to (B, *shape)
     keep                                  remembers x as the style
     constant map                          this (H, W, C) for each of the batch, instead of x
-    modulate kernel bias                  x * scale + shift, side by side in relu(style @ kernel + bias)
+    modulate kernel bias                  x * scale + shift; both in relu(style @ kernel + bias)
     take count                            the first features alone
     nearest codebook                      to indices (B, Z): of Z codebooks (or one), V vectors of E
     lookup codebook                       and back: to (B, Z * E)
@@ -53,7 +53,7 @@ class LayerList:
 
 
 def list_encoder(model: Model) -> LayerList:
-    """Returns the layers from images (B, H, W, C) in [0, 1] to latents (B, Z), as metrics read them."""
+    """Returns the layers from images (B, H, W, C) in [0, 1] to latents (B, Z)."""
     made = LayerList()
     _add(model.encoder, made)
     _add_latents(model.latents, made, decode=False)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.from_config import Data
+from eval.clear_images import find_clear_images
 from eval.encode import Encoding
 from qlae.models.base import Model
 from qlae.program import Program
@@ -62,7 +63,9 @@ def make_illustrator(
         count = len(encoding.latents_NxZ)
         chosen = np.arange(_NUM_RECONSTRUCTIONS) * count // _NUM_RECONSTRUCTIONS
         originals = data.dataset.images(encoding.indices_N[chosen]).astype(np.float32) / 255
-        base_Z = encoding.latents_NxZ[chosen[len(chosen) // 2]]
+        spec = data.dataset.spec
+        (base,) = find_clear_images(spec, spec.sources_at(encoding.indices_N), 1)
+        base_Z = encoding.latents_NxZ[base]
         sweeps = [
             sweep_values(column_N, base, num_values)
             for column_N, base in zip(encoding.latents_NxZ.T, base_Z, strict=True)

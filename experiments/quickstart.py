@@ -54,21 +54,16 @@ def main(arguments: Sequence[str]) -> int:
             if process is not None and process.poll() is None:
                 process.terminate()
                 process.wait()
-    show_results(directory)
-    return code
+    return show_results(directory) or code
 
 
-def show_results(workdir: Path) -> None:
-    """Prints scores by step, and where the pictures of the last one are."""
+def show_results(workdir: Path) -> int:
+    """Prints scores by step, and where the report is; returns its exit code."""
     records = load_records(workdir)
     if not records:
-        return
-    print(format_table(records))
-    last = max(records, key=lambda record: (record.step, record.split == "test"))
-    folder = last.protocol if last.split == "test" else f"{last.protocol}-{last.split}"
-    pictures = workdir / "eval" / folder / f"step_{last.step:09d}"
-    for picture in sorted(pictures.glob("*.png")):
-        print(picture)
+        return 0
+    print(format_table(records), flush=True)
+    return _start("eval.report", str(workdir), f"--out={workdir / 'report'}").wait()
 
 
 def format_table(records: list[Record]) -> str:

@@ -30,6 +30,7 @@ QLAE_LAYERS = [
     "zoo",
     "training",
     "program",
+    "restored_model",
     "restore",
 ]
 FILES = [

@@ -6,18 +6,17 @@ import numpy as np
 
 
 def _norm(x, axes, scale=1, bias=0):
-    gain = scale / np.sqrt(x.var(tuple(axes), keepdims=True) + 1e-6)
-    return (x - x.mean(tuple(axes), keepdims=True)) * gain + bias
+    mean, variance = (f(x, tuple(axes), keepdims=True) for f in (np.mean, np.var))
+    return (x - mean) * (scale / np.sqrt(variance + 1e-6)) + bias
 
 
 def _conv(x, stride, padding, dilation, kernel):
-    b, h, w, c = x.shape
-    wide = np.zeros((b, *(dilation * (n - 1) + 1 + 2 * padding for n in (h, w)), c), x.dtype)
+    sizes = (dilation * (n - 1) + 1 + 2 * padding for n in x.shape[1:3])
+    wide = np.zeros((len(x), *sizes, x.shape[3]), x.dtype)
     inner = slice(padding, -padding or None, dilation)
     wide[:, inner, inner] = x
     windows = np.lib.stride_tricks.sliding_window_view(wide, kernel.shape[:2], (1, 2))
-    strided = windows[:, ::stride, ::stride]
-    return np.einsum("bhwcij,ijco->bhwo", strided, kernel, optimize=True)
+    return np.einsum("bhwcij,ijco->bhwo", windows[:, ::stride, ::stride], kernel, optimize=True)
 
 
 LAYERS = {
@@ -45,8 +44,8 @@ def load(path):
             if name == "keep":
                 style = x
             elif name == "modulate":
-                scale_shift = np.maximum(LAYERS["linear"](style, *arguments), 0)[:, None, None]
-                x = x * scale_shift[..., : x.shape[-1]] + scale_shift[..., x.shape[-1] :]
+                both = np.maximum(LAYERS["linear"](style, *arguments), 0)[:, None, None]
+                x = x * both[..., : x.shape[-1]] + both[..., x.shape[-1] :]
             else:
                 x = LAYERS[name](x, *arguments)
         return x

@@ -1,4 +1,4 @@
-"""PyTorch: `encode, decode = load("model.npz")`, tensors in and out; differentiable but for codes."""
+"""PyTorch: `encode, decode = load("model.npz")`, tensors in and out."""
 
 import json
 
@@ -13,11 +13,11 @@ def _norm(x, axes, scale=1, bias=0):
 
 
 def _conv(x, stride, padding, dilation, kernel):
-    b, h, w, c = x.shape
-    wide = x.new_zeros(b, c, dilation * (h - 1) + 1, dilation * (w - 1) + 1)
+    sizes = (dilation * (n - 1) + 1 for n in x.shape[1:3])
+    wide = x.new_zeros(len(x), x.shape[3], *sizes)
     wide[:, :, ::dilation, ::dilation] = x.permute(0, 3, 1, 2)
-    maps = functional.conv2d(wide, kernel.permute(3, 2, 0, 1), stride=stride, padding=padding)
-    return maps.permute(0, 2, 3, 1)
+    kernel = kernel.permute(3, 2, 0, 1)
+    return functional.conv2d(wide, kernel, None, stride, padding).permute(0, 2, 3, 1)
 
 
 LAYERS = {
@@ -36,18 +36,17 @@ LAYERS = {
 
 def load(path):
     """Returns encode: images (B, H, W, C) in [0, 1] to latents (B, Z), and decode, its inverse."""
-    file = dict(np.load(path))
-    model = json.loads(str(file.pop("model")))
-    arrays = {name: torch.from_numpy(array) for name, array in file.items()}
+    arrays = dict(np.load(path))
+    model = json.loads(str(arrays.pop("model")))
 
     def run(x, layers):
         for name, *arguments in layers:
-            arguments = [arrays[a] if isinstance(a, str) else a for a in arguments]
+            arguments = [torch.tensor(arrays[a]) if isinstance(a, str) else a for a in arguments]
             if name == "keep":
                 style = x
             elif name == "modulate":
-                scale_shift = torch.relu(LAYERS["linear"](style, *arguments))[:, None, None]
-                x = x * scale_shift[..., : x.shape[-1]] + scale_shift[..., x.shape[-1] :]
+                both = torch.relu(LAYERS["linear"](style, *arguments))[:, None, None]
+                x = x * both[..., : x.shape[-1]] + both[..., x.shape[-1] :]
             else:
                 x = LAYERS[name](x, *arguments)
         return x

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from etils import epath
 
 from qlae.common.files import is_remote
@@ -39,6 +40,15 @@ class EventLog:
     def add_image(self, name: str, image_HxWxC: Any, step: int) -> None:
         """Adds one picture, uint8."""
         self._writer.add_image(name, image_HxWxC, step, dataformats="HWC")
+
+    def add_histogram(self, name: str, values: Any, step: int) -> None:
+        """Adds the distribution of numbers; integers are counted one by one."""
+        bins = np.arange(values.min(), values.max() + 2) - 0.5 if values.dtype.kind == "i" else 50
+        self._writer.add_histogram(name, values, step, bins=bins)
+
+    def add_text(self, name: str, text: str, step: int) -> None:
+        """Adds a text, which is shown as Markdown."""
+        self._writer.add_text(name, text, step)
 
     def flush(self) -> None:
         """Makes what was added visible, in a store only now and then."""

@@ -65,6 +65,11 @@ def test_tensorboard_gets_the_same_scores_and_pictures(scored):
         found = {step: value.simple_value for step, value in logged[f"eval/heldout/{name}"]}
         expected = {record.step: pytest.approx(record.scores[name], rel=1e-5) for record in records}
         assert found == expected
+    for latent in range(12):
+        counts = [value.histo for _, value in logged[f"codes/z{latent}"]]
+        assert [histogram.num for histogram in counts] == [1000] * 4
+    (_, text) = logged["origin/config/text_summary"][0]
+    assert b'"arm": "qlae"' in text.tensor.string_val[0]
     for name in ("reconstructions", "traversals", "nmi"):
         assert len(logged[f"eval/heldout/{name}"]) == 4
         assert all(value.image.height > 50 for _, value in logged[f"eval/heldout/{name}"])

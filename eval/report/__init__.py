@@ -1,0 +1,1 @@
+"""One self-contained page on runs: pictures, scores, curves, and latents to play with."""
