@@ -121,7 +121,7 @@ def make_program(config: ConfigDict, facts: DatasetFacts) -> Program:
     options = config.optimizer.to_dict()
     own = options.pop("players", {})  # learning rate and all, of a player that differs
     for name in own:
-        get_named("player", {player.name: player for player in players}, name)
+        get_named("player", {player.name: () for player in players}, name)
     shared = {name: value for name, value in options.items() if name not in TRACED}
     return Program(
         graphdef=nnx.graphdef(model),

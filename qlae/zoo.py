@@ -64,12 +64,7 @@ ZOO: dict[str, Row] = {
 }
 
 
-def make_model(
-    config: ConfigDict,
-    *,
-    image_shape: tuple[int, int, int],
-    num_latents: int,
-) -> Model:
+def make_model(config: ConfigDict, *, image_shape: tuple[int, int, int], num_latents: int) -> Model:
     """Builds the model of `config.model`, its random parameters zeros until `draw_params`.
 
     Raises:
