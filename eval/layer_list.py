@@ -23,10 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from qlae.common.errors import UserError
 from qlae.latents.base import Latents
 from qlae.latents.continuous import GaussianLatents, PointLatents
+from qlae.latents.relaxed import CategoricalLatents
 from qlae.latents.scalar import ScalarLatents
 from qlae.latents.vector import VectorLatents
+from qlae.models.autoencoder import CenteredAutoencoder
 from qlae.models.base import Model
 from qlae.nn.blocks import LEAK, MLP, Linear, NormalizedMLP
 from qlae.nn.convolution import Conv, ConvTranspose
@@ -62,6 +65,8 @@ def list_encoder(model: Model) -> LayerList:
 
 def list_decoder(model: Model) -> LayerList:
     """Returns the layers from latents (B, Z) to images (B, H, W, C) in [0, 1]."""
+    if isinstance(model, CenteredAutoencoder):
+        raise _make_unlisted_error(model)
     made = LayerList()
     _add_latents(model.latents, made, decode=True)
     _add(model.generator if hasattr(model, "generator") else model.decoder, made)
@@ -71,6 +76,8 @@ def list_decoder(model: Model) -> LayerList:
 
 def _add_latents(latents: Latents, made: LayerList, decode: bool) -> None:
     name = "lookup" if decode else "nearest"
+    if isinstance(latents, CategoricalLatents):
+        raise _make_unlisted_error(latents)
     if isinstance(latents, ScalarLatents):
         made.add(name, codebook=latents.codebook_ZxV[..., None])
     elif isinstance(latents, VectorLatents):
@@ -78,12 +85,17 @@ def _add_latents(latents: Latents, made: LayerList, decode: bool) -> None:
     elif isinstance(latents, GaussianLatents) and not decode:
         made.add("take", latents.num_latents)
     elif not isinstance(latents, PointLatents | GaussianLatents):
-        raise TypeError(f"no layers are known for {type(latents).__name__}")
+        raise _make_unlisted_error(latents)
 
 
 @functools.singledispatch
 def _add(module: Any, made: LayerList) -> None:
-    raise TypeError(f"no layers are known for {type(module).__name__}")
+    raise _make_unlisted_error(module)
+
+
+def _make_unlisted_error(module: Any) -> UserError:
+    kind = type(module).__name__
+    return UserError(f"no layers are known for {kind}: a model with it cannot be exported")
 
 
 @_add.register

@@ -43,7 +43,7 @@ def make_illustrator(
     program: Program, abstract_model: Model, data: Data, layout: Layout
 ) -> Callable[[Params, Encoding], Pictures]:
     """Returns the function that makes the pictures of given parameters, the same at every step."""
-    num_values = abstract_model.latents.num_values
+    num_values_Z = abstract_model.latents.num_values_Z
     is_gan = hasattr(abstract_model, "generator")
 
     def decode(params: Params, latents_BxZ: jax.Array) -> jax.Array:
@@ -68,7 +68,12 @@ def make_illustrator(
         base_Z = encoding.latents_NxZ[base]
         sweeps = [
             sweep_values(column_N, base, num_values)
-            for column_N, base in zip(encoding.latents_NxZ.T, base_Z, strict=True)
+            for column_N, base, num_values in zip(
+                encoding.latents_NxZ.T,
+                base_Z,
+                num_values_Z or (None,) * len(base_Z),
+                strict=True,
+            )
         ]
         swept = np.concatenate(
             [_with_latent(base_Z, latent, values) for latent, values in enumerate(sweeps)]

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from eval.scoring import check_scoring
 from qlae.common.errors import UserError
+from qlae.zoo import ZOO
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def _each(rule: Rule) -> Rule:
 
 
 COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
+SEVERAL = Rule("a whole number of at least 2", lambda value: _is_whole(value) and value >= 2)
 SEED = Rule(
     "a whole number from 0 to 4294967295", lambda value: _is_whole(value) and 0 <= value < 2**32
 )
@@ -78,15 +80,31 @@ RULES: dict[str, Rule] = {
     "model.decoder.kernel_sizes": SIZES,
     "model.decoder.strides": SIZES,
     "model.decoder.dense": SIZES,
+    "model.encoder.deviation": POSITIVE,
+    "model.decoder.deviation": POSITIVE,
+    "model.decoder.channels": COUNT,
+    "model.discriminator.dense": SIZES,
+    "model.discriminator.deviation": POSITIVE,
     "model.latents.num_values": COUNT,
+    "model.latents.levels": SIZES,
+    "model.latents.temperature": POSITIVE,
+    "model.latents.temperature_decay": NOT_NEGATIVE,
     "model.latents.embedding_size": COUNT,
     "objective.generator_every": COUNT,
+    "objective.probe.count": SEVERAL,
+    "objective.probe.size": POSITIVE,
     "optimizer.learning_rate": POSITIVE,
     "optimizer.weight_decay": NOT_NEGATIVE,
     "optimizer.b1": MOMENT,
     "optimizer.b2": MOMENT,
     "optimizer.eps": POSITIVE,
     "optimizer.clip": POSITIVE,
+    "optimizer.cosine.steps": COUNT,
+    "optimizer.cosine.end": NOT_NEGATIVE,
+    **{
+        f"optimizer.players.discriminator.{name}": rule
+        for name, rule in (("learning_rate", POSITIVE), ("b1", MOMENT), ("b2", MOMENT))
+    },
     "eval.batch_size": COUNT,
     "population.seeds": COUNT,
     "population.learning_rate": _each(POSITIVE),
@@ -117,6 +135,12 @@ def check_config(config: ConfigDict) -> None:
             _check(f"{group}.{name}", value, rule)
     for kind in ("encoder", "decoder"):
         _check_layers(kind, config.model[kind])
+    row = ZOO.get(config.model.name)
+    if row is not None and row.family.halves_batch and config.batch_size % 2:
+        raise UserError(
+            f"config.batch_size={config.batch_size}: expected an even number, for the two players "
+            f"of {config.model.name} take half of the images each"
+        )
     if config.seed + config.population.seeds > 2**32:
         raise UserError("config.seed and population.seeds together pass 4294967295, the last seed")
     if (steps := config.profile.steps) and steps[1] > config.num_steps:

@@ -35,9 +35,13 @@ def whole_size(size: int) -> int:
     return size * jax.lax.axis_size(AXIS) if is_split() else size
 
 
-def take_share(tree: Any, size: int) -> Any:
-    """Returns this device's `size` rows of each array of the whole batch."""
+def take_share(tree: Any) -> Any:
+    """Returns this device's rows of arrays that have equally many for each device."""
     if not is_split():
         return tree
-    start = jax.lax.axis_index(AXIS) * size
-    return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, size), tree)
+
+    def take(x: jax.Array) -> jax.Array:
+        size = x.shape[0] // jax.lax.axis_size(AXIS)
+        return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(AXIS) * size, size)
+
+    return jax.tree.map(take, tree)

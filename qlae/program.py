@@ -12,12 +12,15 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 from qlae import zoo
+from qlae.common.factories import get_named
 from qlae.dataset_facts import DatasetFacts
 from qlae.models.base import Model
 from qlae.objectives.player import Metrics, Player
-from qlae.training.optimizer import make_decay_mask, make_optimizer
+from qlae.training.optimizer import anneal, make_decay_mask, make_optimizer
 from qlae.training.state import Hyperparameters, Params, TrainState, init_state, select
 from qlae.training.steps import Batch, make_train_step
+
+TRACED = ("learning_rate", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Program:
         hyperparameters: traced scalars, from the config.
         make_model: () -> model, before `draw_params`.
         decay_mask: pure dict of bool like the parameters.
-        optimizer_options: what `make_optimizer` takes beside the traced scalars.
+        optimizer_options: by player, what `make_optimizer` takes instead of or beside the traced
+            scalars, and `cosine`, what `anneal` takes.
     """
 
     graphdef: nnx.GraphDef
@@ -38,18 +42,20 @@ class Program:
     hyperparameters: Hyperparameters
     make_model: Callable[[], Model]
     decay_mask: Params
-    optimizer_options: dict[str, float]
+    optimizer_options: dict[str, dict[str, Any]]
 
     def make_optimizer(
-        self, player: Player, hyperparameters: Hyperparameters
+        self, player: Player, hyperparameters: Hyperparameters, step: jax.Array | int = 0
     ) -> optax.GradientTransformation:
-        """Returns the optimizer of one player's parameters."""
-        return make_optimizer(
-            select(self.decay_mask, player),
-            learning_rate=hyperparameters.learning_rate,
-            weight_decay=hyperparameters.weight_decay,
-            **self.optimizer_options,
-        )
+        """Returns the optimizer of one player's parameters at a step."""
+        options = {
+            "learning_rate": hyperparameters.learning_rate,
+            "weight_decay": hyperparameters.weight_decay,
+            **self.optimizer_options[player.name],
+        }
+        if cosine := options.pop("cosine", None):
+            options["learning_rate"] = anneal(options["learning_rate"], step, **cosine)
+        return make_optimizer(select(self.decay_mask, player), **options)
 
     def init_opt_state(self, player: Player, params: Params) -> Any:
         """Returns a player's optimizer state before the first step."""
@@ -111,15 +117,19 @@ def make_program(config: ConfigDict, facts: DatasetFacts) -> Program:
         return zoo.make_model(config, **sizes)
 
     model = nnx.eval_shape(make_model)
-    traced = ("learning_rate", "weight_decay")
-    options = {name: value for name, value in config.optimizer.items() if name not in traced}
+    players = zoo.make_players(config, model, dataset_size=facts.num_train)
+    options = config.optimizer.to_dict()
+    own = options.pop("players", {})  # learning rate and all, of a player that differs
+    for name in own:
+        get_named("player", {player.name: () for player in players}, name)
+    shared = {name: value for name, value in options.items() if name not in TRACED}
     return Program(
         graphdef=nnx.graphdef(model),
-        players=zoo.make_players(config, dataset_size=facts.num_train),
+        players=players,
         hyperparameters=make_hyperparameters(config),
         make_model=make_model,
         decay_mask=make_decay_mask(model),
-        optimizer_options=options,
+        optimizer_options={p.name: {**shared, **own.get(p.name, {})} for p in players},
     )
 
 

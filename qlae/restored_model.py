@@ -33,7 +33,7 @@ class RestoredModel:
         image_shape: (H, W, C).
         source_names: of the dataset's S sources.
         num_latents: Z.
-        num_values: how many values a latent can take; None if it is continuous.
+        num_values: how many values a latent can take at most; None if it is continuous.
     """
 
     def __init__(self, model: Model, directory: RunDirectory, facts: DatasetFacts, step: int):
@@ -114,7 +114,7 @@ class RestoredModel:
         if values_K is None:
             if self.num_values is None:
                 raise UserError(f"latent {latent} is continuous: pass the values it shall take")
-            values_K = np.arange(self.num_values)
+            values_K = np.arange(self.model.latents.num_values_Z[latent])
         values_K = np.asarray(values_K)
         own_1xZ = self.encode(np.asarray(image_HxWxC)[None])
         latents_KxZ = np.repeat(own_1xZ, len(values_K), axis=0)
@@ -174,4 +174,8 @@ class RestoredModel:
                 f"indices range from {latents.min()} to {latents.max()}: the codebook has values "
                 f"0 to {self.num_values - 1}"
             )
+        counts_Z = np.asarray(self.model.latents.num_values_Z)
+        if (wrong_Z := (latents >= counts_Z).any(axis=0)).any():
+            latent = int(wrong_Z.argmax())
+            raise UserError(f"latent {latent} has values 0 to {counts_Z[latent] - 1} alone")
         return latents.astype(np.int32)

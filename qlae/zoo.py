@@ -5,45 +5,24 @@ weight decay) stand in the config alone.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from qlae.common.errors import UserError, make_unknown_name_error
+from qlae.common.factories import build, build_named, get_named
+from qlae.families import AUTOENCODER, CENTERED, CENTERED_FACTOR, FACTOR, INFO_GAN, Family
 from qlae.latents.base import Latents
 from qlae.latents.continuous import GaussianLatents, PointLatents
+from qlae.latents.relaxed import CategoricalLatents, RelaxedScalarLatents
+from qlae.latents.rounded import FSQLatents, GridLatents
 from qlae.latents.scalar import ScalarLatents
 from qlae.latents.vector import VectorLatents
-from qlae.models.autoencoder import Autoencoder
 from qlae.models.base import Model
-from qlae.models.info_gan import InfoGAN
-from qlae.nn.decoders import DECODERS
-from qlae.nn.encoders import ENCODERS
-from qlae.objectives.autoencoder import make_autoencoder_players
-from qlae.objectives.info_gan import make_info_gan_players
+from qlae.nn.networks import DECODERS, ENCODERS
 from qlae.objectives.player import Player
-
-
-@dataclass(frozen=True)
-class Family:
-    """What the models of a family share, whatever their latents.
-
-    Attributes:
-        model: (encoder, latents, decoder, dtype=) -> the model.
-        make_players: (terms, dataset_size=, **config.objective) -> who is trained on what.
-        terms: the loss terms that every model of the family has.
-    """
-
-    model: Callable[..., Model]
-    make_players: Callable[..., tuple[Player, ...]]
-    terms: tuple[str, ...]
-
-
-AUTOENCODER = Family(Autoencoder, make_autoencoder_players, ("reconstruction",))
-INFO_GAN = Family(InfoGAN, make_info_gan_players, ("value", "gradient", "latent"))
+from qlae.objectives.terms import TERMS, check_weights
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,7 @@ class Row:
     """One kind of model.
 
     Attributes:
-        family: autoencoder or InfoGAN.
+        family: autoencoder or InfoGAN, or one of their kin.
         latents: (num_latents, **config.model.latents) -> latents.
         terms: of `qlae.objectives.terms`, the loss terms beside the family's.
     """
@@ -59,11 +38,6 @@ class Row:
     family: Family
     latents: Callable[..., Latents]
     terms: tuple[str, ...] = ()
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The loss terms, each of which needs an entry of `config.weights`."""
-        return self.family.terms + self.terms
 
 
 _QUANTIZED = ("quantize", "commit")
@@ -76,81 +50,57 @@ ZOO: dict[str, Row] = {
     "bio_ae": Row(AUTOENCODER, PointLatents, ("nonnegative", "activity")),
     "vq_vae": Row(AUTOENCODER, VectorLatents, _QUANTIZED),
     "qlae": Row(AUTOENCODER, ScalarLatents, _QUANTIZED),
+    "fsq": Row(AUTOENCODER, FSQLatents),
+    "tripod": Row(AUTOENCODER, GridLatents),
+    "factor_vae": Row(FACTOR, GaussianLatents, ("kl",)),
+    "qvae": Row(CENTERED, RelaxedScalarLatents, ("uniform_kl",)),
+    "factor_qvae": Row(CENTERED_FACTOR, RelaxedScalarLatents, ("uniform_kl",)),
+    "dvae": Row(CENTERED, CategoricalLatents, ("uniform_kl",)),
+    "factor_dvae": Row(CENTERED_FACTOR, CategoricalLatents, ("uniform_kl",)),
     "info_wgan_gp": Row(INFO_GAN, PointLatents),
     "qlinfo_wgan_gp": Row(INFO_GAN, ScalarLatents, _QUANTIZED),
+    "fsq_info_wgan_gp": Row(INFO_GAN, FSQLatents),
+    "grid_info_wgan_gp": Row(INFO_GAN, GridLatents),
 }
 
 
-def make_model(
-    config: ConfigDict,
-    *,
-    image_shape: tuple[int, int, int],
-    num_latents: int,
-) -> Model:
+def make_model(config: ConfigDict, *, image_shape: tuple[int, int, int], num_latents: int) -> Model:
     """Builds the model of `config.model`, its random parameters zeros until `draw_params`.
 
     Raises:
         UserError: unknown model, encoder or decoder, or options that one does not take.
     """
-    row = _get("model", ZOO, config.model.name)
+    row = get_named("model", ZOO, config.model.name)
     dtype = jnp.dtype(config.compute_dtype)
-    options = config.model.latents.to_dict()
-    latents = _build("config.model.latents", row.latents, options, num_latents)
-    networks = (
-        ("encoder", ENCODERS, image_shape, latents.num_encoder_out),
-        ("decoder", DECODERS, latents.num_decoder_in, image_shape),
-    )
+    options = config.model.to_dict()
+    latents = build("config.model.latents", row.latents, options["latents"], num_latents)
+    sizes = {
+        "encoder": (ENCODERS, image_shape, latents.num_encoder_out),
+        "decoder": (DECODERS, latents.num_decoder_in, image_shape),
+    }
     encoder, decoder = (
-        _build_named(kind, table, config.model[kind], *sizes, dtype=dtype)
-        for kind, table, *sizes in networks
+        build_named(f"config.model.{kind}", table, options[kind], *rest, dtype=dtype)
+        for kind, (table, *rest) in sizes.items()
     )
-    return row.family.model(encoder, latents, decoder, dtype=dtype)
+    parts = {name: options[name] for name in row.family.parts if name in options}
+    return build("config.model", row.family.model, parts, encoder, latents, decoder, dtype=dtype)
 
 
-def make_players(config: ConfigDict, *, dataset_size: int) -> tuple[Player, ...]:
+def make_players(config: ConfigDict, model: Model, *, dataset_size: int) -> tuple[Player, ...]:
     """Builds who is trained on what.
 
     Args:
         config: `model.name`, `weights` and `objective` are read.
+        model: what `make_model` gives for it; only shapes are read.
         dataset_size: number of training images, which beta-TCVAE's estimate needs.
 
     Raises:
         UserError: a weight without its term, a term without its weight, an unknown option.
     """
-    row = _get("model", ZOO, config.model.name)
-    _check_weights(config.model.name, row.weights, config.weights)
-    make = functools.partial(row.family.make_players, dataset_size=dataset_size)
-    return _build("config.objective", make, config.objective.to_dict(), row.terms)
-
-
-def _check_weights(name: str, terms: Iterable[str], weights: Iterable[str]) -> None:
-    has = f"the loss terms of {name} are {', '.join(terms)}"
-    for weight in weights:
-        if weight not in terms:
-            raise UserError(f"config.weights.{weight}: there is no such term; {has}")
-    for term in terms:
-        if term not in weights:
-            raise UserError(f"config.weights lacks {term!r}; {has}")
-
-
-def _get(kind: str, table: Mapping[str, Any], name: str) -> Any:
-    if name not in table:
-        raise make_unknown_name_error(kind, name, table)
-    return table[name]
-
-
-def _build_named(kind: str, table: Mapping[str, Callable], config: ConfigDict, *args, **kwargs):
-    """Builds what `config.name` names, from the config's other entries."""
-    options = config.to_dict()
-    factory = _get(kind, table, options.pop("name"))
-    return _build(f"config.model.{kind}", factory, options, *args, **kwargs)
-
-
-def _build(where: str, factory: Callable, options: Mapping[str, Any], *args, **kwargs):
-    """Calls a factory; options that it does not take are the user's mistake, not a traceback."""
-    try:
-        return factory(*args, **kwargs, **options)
-    except TypeError as error:
-        if "keyword" not in str(error):
-            raise
-        raise UserError(f"{where} {dict(options)}: {str(error).splitlines()[0]}") from error
+    row = get_named("model", ZOO, config.model.name)
+    family, weights = row.family, tuple(config.weights)
+    check_weights(config.model.name, family.terms + row.terms, family.optional, weights)
+    added = tuple(name for name in family.optional if name in weights)
+    terms = tuple(name for name in family.terms if name in TERMS) + row.terms + added
+    make = functools.partial(family.make_players, dataset_size=dataset_size)
+    return build("config.objective", make, config.objective.to_dict(), terms, model)

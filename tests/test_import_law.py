@@ -27,6 +27,7 @@ QLAE_LAYERS = [
     "latents",
     "models",
     "objectives",
+    "families",
     "zoo",
     "training",
     "program",

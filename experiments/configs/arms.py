@@ -1,4 +1,4 @@
-"""The rows of the paper's tables, each a config file beside this one."""
+"""The rows of the paper's tables and what came after it, each a config file beside this one."""
 
 import importlib
 from types import ModuleType
@@ -19,7 +19,20 @@ AUTOENCODERS = (
     "qlae",
 )
 GANS = ("info_wgan_gp", "qlinfo_wgan_gp_no_weight_decay", "qlinfo_wgan_gp")
-ARMS = AUTOENCODERS + GANS
+PAPER = AUTOENCODERS + GANS
+# What came after: first on QLAE's networks and training, one change each.
+ON_QLAE = ("fsq", "qlae_grid", "qlae_multi_information", "qlae_normalized_hessian")
+TRIPOD = (
+    "tripod",
+    "tripod_naive",
+    "tripod_no_multi_information",
+    "tripod_no_hessian",
+    "tripod_no_grid",
+)
+FACTOR = ("factor_vae", "factor_qvae", "qvae", "factor_dvae", "dvae")
+BEYOND = ON_QLAE + TRIPOD + FACTOR
+BEYOND_GANS = ("fsq_info_wgan_gp",)
+ARMS = PAPER + BEYOND + BEYOND_GANS
 
 
 def get_arm_config(arm: str, dataset: str) -> ConfigDict:

@@ -31,14 +31,30 @@ def pick(dataset: str, values: dict[str, float]) -> float:
     return values[_LIKE.get(dataset, dataset)]
 
 
+def set_weights(config: ConfigDict, weights: dict[str, float | None]) -> None:
+    """Adds terms with their weights; None takes a term away."""
+    for name, weight in weights.items():
+        if weight is None:
+            del config.weights[name]
+            del config.population.weights[name]
+        else:
+            config.weights[name] = weight
+            config.population.weights[name] = ()
+
+
 def make_autoencoder_config(
-    name: str, dataset: str, *, weights: dict[str, float], weight_decay: float = 0.0
+    name: str,
+    dataset: str,
+    *,
+    weights: dict[str, float],
+    weight_decay: float = 0.0,
+    reconstruction: str = "reconstruction",
 ) -> ConfigDict:
     """Returns the paper's training of an autoencoder at paper scale."""
     return _make_config(
         name,
         dataset,
-        weights={"reconstruction": 1.0, **weights},
+        weights={reconstruction: 1.0, **weights},
         objective={},
         optimizer={"learning_rate": 1e-3, "weight_decay": weight_decay, "b1": 0.9, "b2": 0.999},
         batch_size=128,

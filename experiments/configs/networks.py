@@ -30,6 +30,23 @@ def make_small_image_networks(
     )
 
 
+def make_residual_networks() -> tuple[Network, Network]:
+    """Returns Tripod's encoder and decoder for 64x64 images (arXiv 2404.10282)."""
+    return (
+        {"name": "residual", "widths": (32, 64, 128, 256, 512), "dense": (512,)},
+        {"name": "residual", "widths": (512, 256, 128, 64), "dense": (256, 256)},
+    )
+
+
+def make_bottleneck_networks() -> tuple[Network, Network]:
+    """Returns FactorQVAE's encoder and decoder for 64x64 images (arXiv 2409.14851)."""
+    shared = {"name": "bottleneck", "deviation": 0.02}
+    return (
+        {**shared, "widths": (128, 256, 512), "dense": (128, 128)},
+        {**shared, "widths": (512, 256, 128), "channels": 64},
+    )
+
+
 def make_dense_networks() -> tuple[Network, Network]:
     """Returns the paper's encoder and decoder without convolutions."""
     return {"name": "dense", "dense": (2048,) * 4}, {"name": "dense", "dense": (2048,) * 4}

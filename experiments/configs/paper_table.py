@@ -6,7 +6,7 @@ python -m tpu_scripts.ahead.plan --topology=v5e:16x16 experiments/configs/paper_
 
 from ml_collections import ConfigDict
 
-from experiments.configs.arms import ARMS
+from experiments.configs.arms import PAPER
 from experiments.configs.base import DATASETS
 
 
@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "config": "experiments/configs/{arm}.py:{dataset}",
-            "arms": ARMS,
+            "arms": PAPER,
             "datasets": DATASETS,
             "seeds": tuple(range(7)),
         }

@@ -9,7 +9,7 @@ Expect a QLAE to tangle its codes at first, then to pull them apart between step
 
 from ml_collections import ConfigDict
 
-from experiments.configs.arms import GANS, get_arm_config
+from experiments.configs.arms import BEYOND_GANS, GANS, get_arm_config
 from experiments.configs.networks import make_small_image_networks
 
 # Weight decay acts over steps, of which there are 25 times fewer than in the paper.
@@ -17,7 +17,7 @@ WEIGHT_DECAY = {"qlae": 0.5, "qlae_global": 0.5, "ae": 0.0}
 
 
 def get_config(arm: str = "qlae") -> ConfigDict:
-    """Returns the small config of a row of the paper's tables, on 16x16 rendered Shapes3D."""
+    """Returns the small config of an arm, on 16x16 rendered Shapes3D."""
     config = get_arm_config(arm, "shapes3d_rendered")
     config.num_steps = 8_000
     config.checkpoint_every = 1_000
@@ -25,10 +25,14 @@ def get_config(arm: str = "qlae") -> ConfigDict:
     config.data.image_size = 16
     config.model.encoder, config.model.decoder = make_small_image_networks((32, 64))
     config.optimizer.weight_decay = WEIGHT_DECAY.get(arm, config.optimizer.weight_decay)
-    if arm in GANS:
+    if arm in GANS + BEYOND_GANS:
         config.num_steps = 4_000  # a critic step with its penalty costs more than twice as much
         config.checkpoint_every = 500
         config.optimizer.learning_rate = 5e-4
     else:
         config.optimizer.learning_rate = 2e-3
+    if "cosine" in config.optimizer:
+        config.optimizer.cosine.steps = config.num_steps
+    if "discriminator" in config.model:
+        config.model.discriminator = {"dense": (256,) * 3}
     return config

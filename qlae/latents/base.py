@@ -22,6 +22,8 @@ class Codes:
         z_quantized: like `z_continuous`, the nearest codebook values.
         indices: (B, Z) int32, which codebook value each latent took.
         scale: (B, Z) float > 0, the standard deviation of Gaussian latents.
+        logits: (B, Z, V) float, unnormalised log probabilities of the values of relaxed latents.
+        weights: (B, Z, V) float, what of each value a relaxed latent took in training.
     """
 
     z_hat: jax.Array
@@ -29,11 +31,18 @@ class Codes:
     z_quantized: Any = None
     indices: Any = None
     scale: Any = None
+    logits: Any = None
+    weights: Any = None
 
     @property
     def latents(self) -> jax.Array:
         """What metrics read, (B, Z): integer indices where there are any, else `z_continuous`."""
         return self.z_continuous if self.indices is None else self.indices
+
+    @property
+    def sample(self) -> jax.Array:
+        """What was drawn in training, (B, Z, n): relaxed one-hots, else the decoder's inputs."""
+        return self.z_hat[..., None] if self.weights is None else self.weights
 
 
 class Latents(nnx.Module):
@@ -43,7 +52,7 @@ class Latents(nnx.Module):
         num_latents: Z.
         num_encoder_out: how many numbers the encoder's head gives for an image.
         num_decoder_in: how many numbers the decoder reads for an image.
-        num_values: how many values a latent can take; None if it is continuous.
+        num_values: how many values a latent can take at most; None if it is continuous.
     """
 
     num_latents: int
@@ -51,8 +60,26 @@ class Latents(nnx.Module):
     num_decoder_in: int
     num_values: int | None = None
 
-    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
-        """Turns encoder outputs (B, num_encoder_out) into codes; no noise means inference."""
+    @property
+    def num_values_Z(self) -> tuple[int, ...] | None:
+        """How many values each latent can take; None if they are continuous."""
+        return None if self.num_values is None else (self.num_values,) * self.num_latents
+
+    @property
+    def num_sampled(self) -> int:
+        """How many numbers `Codes.sample` has for an image."""
+        return self.num_decoder_in
+
+    def __call__(
+        self, pre_z: jax.Array, noise: jax.Array | None = None, step: jax.Array | int = 0
+    ) -> Codes:
+        """Turns encoder outputs (B, num_encoder_out) into codes.
+
+        Args:
+            pre_z: encoder outputs.
+            noise: as `draw_noise` returns it; None means inference.
+            step: of training, on which a temperature may depend.
+        """
         raise NotImplementedError
 
     def lookup(self, latents_BxZ: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ class PointLatents(Latents):
     def __init__(self, num_latents: int):
         self.num_latents = self.num_encoder_out = self.num_decoder_in = num_latents
 
-    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
+    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None, step=0) -> Codes:
         """Returns codes whose `z_hat` and `z_continuous` are the input (B, Z)."""
         return Codes(z_hat=pre_z, z_continuous=pre_z)
 
@@ -35,7 +35,7 @@ class GaussianLatents(Latents):
         self.num_latents = self.num_decoder_in = num_latents
         self.num_encoder_out = 2 * num_latents
 
-    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
+    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None, step=0) -> Codes:
         """Reads mean and pre-scale from (B, 2 Z); adds `scale * noise` if noise (B, Z) is given."""
         mean_BxZ, pre_scale_BxZ = jnp.split(pre_z, 2, axis=-1)
         scale_BxZ = jax.nn.softplus(pre_scale_BxZ)

@@ -37,7 +37,7 @@ class ScalarLatents(Latents):
         values = jnp.broadcast_to(self.codebook[...], (self.num_latents, self.num_values))
         return values if self.learnable else jax.lax.stop_gradient(values)
 
-    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
+    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None, step=0) -> Codes:
         """Quantizes (B, Z); `z_hat` passes gradients straight through to the encoder."""
         codebook_ZxV = self.codebook_ZxV
         z_continuous = pre_z.astype(codebook_ZxV.dtype)

@@ -33,7 +33,7 @@ class VectorLatents(Latents):
         bound = math.sqrt(3 / embedding_size)
         self.codebook = declare_uniform((num_values, embedding_size), bound, Codebook)
 
-    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None) -> Codes:
+    def __call__(self, pre_z: jax.Array, noise: jax.Array | None = None, step=0) -> Codes:
         """Quantizes (B, Z * E), latent-major; indices are (B, Z), all else (B, Z * E)."""
         codebook_NxE = self.codebook[...]
         z_continuous = pre_z.astype(codebook_NxE.dtype)

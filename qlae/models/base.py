@@ -15,8 +15,10 @@ class Model(nnx.Module):
 
     latents: Latents
 
-    def encode(self, image_BxHxWxC: jax.Array, noise: jax.Array | None = None) -> Codes:
-        """Returns the codes of images; without noise, as at inference."""
+    def encode(
+        self, image_BxHxWxC: jax.Array, noise: jax.Array | None = None, step: jax.Array | int = 0
+    ) -> Codes:
+        """Returns the codes of images; noise and step are those of `Latents`."""
         raise NotImplementedError
 
     def decode(self, z_BxD: jax.Array) -> jax.Array:

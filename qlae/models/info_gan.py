@@ -29,9 +29,11 @@ class InfoGAN(Model):
         self.latents = latents
         self.generator = generator
 
-    def encode(self, image_BxHxWxC: jax.Array, noise: jax.Array | None = None) -> Codes:
-        """Returns the codes of images."""
-        return self.latents(self.encoder(image_BxHxWxC), noise)
+    def encode(
+        self, image_BxHxWxC: jax.Array, noise: jax.Array | None = None, step: jax.Array | int = 0
+    ) -> Codes:
+        """Returns the codes of images; noise and step are those of `Latents`."""
+        return self.latents(self.encoder(image_BxHxWxC), noise, step)
 
     def decode(self, z_BxD: jax.Array) -> jax.Array:
         """Returns image logits from decoder inputs; their sigmoid is the generated image."""

@@ -6,32 +6,36 @@ reduced in float32 or wider.
 
 import itertools
 import math
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
 from qlae.common.errors import UserError
 from qlae.nn.convolution import Conv, ConvTranspose
-from qlae.nn.init import declare_uniform
-from qlae.nn.norm import InstanceNorm, LayerNorm
+from qlae.nn.init import declare_layer
+from qlae.nn.norm import EPSILON, InstanceNorm, LayerNorm
 
 LEAK = 0.2
 
 
 class Linear(nnx.Module):
-    """A linear layer: (..., num_in) to (..., num_out); both start uniform on +-1/sqrt(num_in)."""
+    """A linear layer: (..., num_in) to (..., num_out); it starts as `declare_layer` says."""
 
-    def __init__(self, num_in: int, num_out: int, *, dtype: DTypeLike):
-        bound = 1 / math.sqrt(num_in)
-        self.kernel = declare_uniform((num_in, num_out), bound)
-        self.bias = declare_uniform((num_out,), bound)
+    precision: jax.lax.Precision | None = None
+
+    def __init__(
+        self, num_in: int, num_out: int, *, deviation: float | None = None, dtype: DTypeLike
+    ):
+        self.kernel, self.bias = declare_layer((num_in, num_out), deviation)
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns the features, in the module's compute dtype."""
         x, kernel, bias = (a.astype(self.dtype) for a in (x, self.kernel[...], self.bias[...]))
-        return x @ kernel + bias
+        return jnp.matmul(x, kernel, precision=self.precision) + bias
 
 
 def shrink(image_shape: tuple[int, int, int], strides: tuple[int, ...]) -> tuple[int, int]:
@@ -50,34 +54,59 @@ def shrink(image_shape: tuple[int, int, int], strides: tuple[int, ...]) -> tuple
     return height // factor, width // factor
 
 
-class MLP(nnx.Module):
-    """Linear layers, each followed by ReLU: (B, num_in) to (B, widths[-1])."""
+def leak(x: jax.Array) -> jax.Array:
+    """Leaky ReLU with the slope of all networks here."""
+    return nnx.leaky_relu(x, LEAK)
 
-    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike):
+
+class MLP(nnx.Module):
+    """Linear layers, each followed by ReLU or the like: (B, num_in) to (B, widths[-1])."""
+
+    def __init__(
+        self,
+        num_in: int,
+        widths: tuple[int, ...],
+        *,
+        activation: Callable[[jax.Array], jax.Array] = nnx.relu,
+        deviation: float | None = None,
+        dtype: DTypeLike,
+    ):
         sizes = (num_in, *widths)
-        self.layers = nnx.List(Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
+        self.layers = nnx.List(
+            Linear(a, b, deviation=deviation, dtype=dtype) for a, b in itertools.pairwise(sizes)
+        )
+        self.activation = activation
         self.num_out = sizes[-1]
 
     def __call__(self, x_BxD: jax.Array) -> jax.Array:
-        """Returns non-negative features (B, num_out)."""
+        """Returns features (B, num_out)."""
         for layer in self.layers:
-            x_BxD = nnx.relu(layer(x_BxD))
+            x_BxD = self.activation(layer(x_BxD))
         return x_BxD
 
 
 class NormalizedMLP(nnx.Module):
-    """Linear layers, each followed by layer norm and ReLU: (B, num_in) to (B, widths[-1])."""
+    """Linear layers, each followed by layer norm and ReLU or the like."""
 
-    def __init__(self, num_in: int, widths: tuple[int, ...], *, dtype: DTypeLike):
+    def __init__(
+        self,
+        num_in: int,
+        widths: tuple[int, ...],
+        *,
+        activation: Callable[[jax.Array], jax.Array] = nnx.relu,
+        epsilon: float = EPSILON,
+        dtype: DTypeLike,
+    ):
         sizes = (num_in, *widths)
         self.layers = nnx.List(Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
-        self.norms = nnx.List(LayerNorm(b, dtype=dtype) for b in widths)
+        self.norms = nnx.List(LayerNorm(b, epsilon=epsilon, dtype=dtype) for b in widths)
+        self.activation = activation
         self.num_out = sizes[-1]
 
     def __call__(self, x_BxD: jax.Array) -> jax.Array:
-        """Returns non-negative features (B, num_out)."""
+        """Returns features (B, num_out) of rows (B, num_in)."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x_BxD = nnx.relu(norm(layer(x_BxD)))
+            x_BxD = self.activation(norm(layer(x_BxD)))
         return x_BxD
 
 
@@ -101,7 +130,7 @@ class ConvBlock(nnx.Module):
 
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns (B, H', W', num_out)."""
-        return nnx.leaky_relu(self.norm(self.conv(x_BxHxWxC)), LEAK)
+        return leak(self.norm(self.conv(x_BxHxWxC)))
 
 
 class StyleBlock(nnx.Module):
@@ -128,5 +157,5 @@ class StyleBlock(nnx.Module):
     def __call__(self, x_BxHxWxC: jax.Array, style_BxD: jax.Array) -> jax.Array:
         """Returns (B, H * stride, W * stride, num_out)."""
         modulation = nnx.relu(self.modulation(style_BxD))[:, None, None, :]
-        scale, bias = jax.numpy.split(modulation, 2, axis=-1)
-        return self.norm(nnx.leaky_relu(self.conv(x_BxHxWxC), LEAK)) * scale + bias
+        scale, bias = jnp.split(modulation, 2, axis=-1)
+        return self.norm(leak(self.conv(x_BxHxWxC))) * scale + bias

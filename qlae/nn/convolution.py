@@ -9,7 +9,6 @@ Where a backend is faster at another form of a convolution, `_convolve` chooses 
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -17,13 +16,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from qlae.nn.init import declare_uniform
+from qlae.nn.init import declare_layer
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def conv(x_BxHxWxI: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def conv(
+    x_BxHxWxI: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    padding: int,
+    precision: lax.Precision | None = None,
+) -> jax.Array:
     """Correlates a padded input with a kernel (k, k, I, O), `stride` pixels at a time.
 
     Args:
@@ -31,16 +36,21 @@ def conv(x_BxHxWxI: jax.Array, kernel: jax.Array, stride: int, padding: int) -> 
         kernel: (k, k, I, O), same dtype.
         stride: downsampling factor.
         padding: zeros on each side.
+        precision: of products, here and in every derivative; None is the backend's default.
 
     Returns:
         (B, H', W', O), where H' = (H + 2 * padding - k) / stride + 1.
     """
-    return _convolve(x_BxHxWxI, kernel, _correlate(stride, padding))
+    return _convolve(x_BxHxWxI, kernel, _correlate(stride, padding, precision))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def transposed_conv(
-    x_BxHxWxI: jax.Array, kernel: jax.Array, stride: int, padding: int
+    x_BxHxWxI: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    padding: int,
+    precision: lax.Precision | None = None,
 ) -> jax.Array:
     """Correlates the `stride`-dilated input with an unflipped kernel, padded by k - 1 - padding.
 
@@ -52,15 +62,18 @@ def transposed_conv(
         kernel: (k, k, I, O), same dtype.
         stride: upsampling factor.
         padding: of the convolution that this one transposes.
+        precision: as in `conv`.
 
     Returns:
         (B, H', W', O), where H' = (H - 1) * stride + k - 2 * padding.
     """
     outer = kernel.shape[0] - 1 - padding
-    return _convolve(x_BxHxWxI, kernel, _correlate(1, outer, dilation=stride))
+    return _convolve(x_BxHxWxI, kernel, _correlate(1, outer, precision, dilation=stride))
 
 
-def _correlate(stride: int, padding: int, dilation: int = 1) -> Callable[..., jax.Array]:
+def _correlate(
+    stride: int, padding: int, precision: lax.Precision | None, dilation: int = 1
+) -> Callable[..., jax.Array]:
     """Returns XLA's convolution of an input and a kernel, with these sizes along H and W."""
     return functools.partial(
         lax.conv_general_dilated,
@@ -68,6 +81,7 @@ def _correlate(stride: int, padding: int, dilation: int = 1) -> Callable[..., ja
         padding=[(padding, padding)] * 2,
         lhs_dilation=(dilation, dilation),
         dimension_numbers=_DIMENSIONS,
+        precision=precision,
     )
 
 
@@ -93,31 +107,32 @@ def _transpose_kernel(kernel: jax.Array) -> jax.Array:
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-def _conv_forward(x, kernel, stride, padding):
-    return conv(x, kernel, stride, padding), (x, kernel)
+def _conv_forward(x, kernel, *geometry):
+    return conv(x, kernel, *geometry), (x, kernel)
 
 
-def _conv_backward(stride, padding, residuals, y_bar):
+def _conv_backward(stride, padding, precision, residuals, y_bar):
     x, kernel = residuals
-    x_bar = transposed_conv(y_bar, _transpose_kernel(kernel), stride, padding)
-    return x_bar, _kernel_gradient(x, y_bar, kernel, stride, padding)
+    geometry = (stride, padding, precision)
+    x_bar = transposed_conv(y_bar, _transpose_kernel(kernel), *geometry)
+    return x_bar, _kernel_gradient(x, y_bar, kernel, *geometry)
 
 
-def _transposed_forward(x, kernel, stride, padding):
-    return transposed_conv(x, kernel, stride, padding), (x, kernel)
+def _transposed_forward(x, kernel, *geometry):
+    return transposed_conv(x, kernel, *geometry), (x, kernel)
 
 
-def _transposed_backward(stride, padding, residuals, y_bar):
+def _transposed_backward(stride, padding, precision, residuals, y_bar):
     x, kernel = residuals
-    flipped = _transpose_kernel(kernel)
+    flipped, geometry = _transpose_kernel(kernel), (stride, padding, precision)
     # <y_bar, T(x, k)> = <conv(y_bar, k'), x>: the kernel's gradient is an ordinary convolution's.
-    kernel_bar = _transpose_kernel(_kernel_gradient(y_bar, x, flipped, stride, padding))
-    return conv(y_bar, flipped, stride, padding), kernel_bar
+    kernel_bar = _transpose_kernel(_kernel_gradient(y_bar, x, flipped, *geometry))
+    return conv(y_bar, flipped, *geometry), kernel_bar
 
 
-def _kernel_gradient(x, y_bar, kernel, stride, padding):
+def _kernel_gradient(x, y_bar, kernel, *geometry):
     """The gradient of <conv(x, kernel), y_bar> for the kernel."""
-    correlate = _correlate(stride, padding)
+    correlate = _correlate(*geometry)
     (kernel_bar,) = jax.linear_transpose(lambda k: correlate(x, k), kernel)(y_bar)
     return kernel_bar
 
@@ -127,10 +142,13 @@ transposed_conv.defvjp(_transposed_forward, _transposed_backward)
 
 
 class Conv(nnx.Module):
-    """A convolution without bias: (B, H, W, I) to (B, H / stride, W / stride, O).
+    """A convolution: (B, H, W, I) to (B, H / stride, W / stride, O); without bias unless asked.
 
-    Its kernel starts uniform on +-1/sqrt(fan_in), where fan_in is kernel_size^2 * I.
+    Kernel and bias start as `declare_layer` says; fan_in is kernel_size^2 * I.
     """
+
+    transform = staticmethod(conv)
+    precision: lax.Precision | None = None
 
     def __init__(
         self,
@@ -140,22 +158,23 @@ class Conv(nnx.Module):
         stride: int,
         padding: int,
         *,
+        bias: bool = False,
+        deviation: float | None = None,
         dtype: jax.typing.DTypeLike,
     ):
-        bound = 1 / (kernel_size * math.sqrt(in_features))
-        self.kernel = declare_uniform((kernel_size, kernel_size, in_features, out_features), bound)
+        shape = (kernel_size, kernel_size, in_features, out_features)
+        self.kernel, own_bias = declare_layer(shape, deviation)
+        self.bias = own_bias if bias else None
         self.stride, self.padding, self.dtype = stride, padding, dtype
 
     def __call__(self, x_BxHxWxI: jax.Array) -> jax.Array:
         """Returns the features, in the module's compute dtype."""
-        kernel = self.kernel[...].astype(self.dtype)
-        return conv(x_BxHxWxI.astype(self.dtype), kernel, self.stride, self.padding)
+        x, kernel = x_BxHxWxI.astype(self.dtype), self.kernel[...].astype(self.dtype)
+        y = self.transform(x, kernel, self.stride, self.padding, self.precision)
+        return y if self.bias is None else y + self.bias[...].astype(self.dtype)
 
 
 class ConvTranspose(Conv):
-    """A transposed convolution without bias: (B, H, W, I) to (B, H * stride, W * stride, O)."""
+    """A transposed convolution: (B, H, W, I) to (B, H * stride, W * stride, O)."""
 
-    def __call__(self, x_BxHxWxI: jax.Array) -> jax.Array:
-        """Returns the upsampled features, in the module's compute dtype."""
-        kernel = self.kernel[...].astype(self.dtype)
-        return transposed_conv(x_BxHxWxI.astype(self.dtype), kernel, self.stride, self.padding)
+    transform = staticmethod(transposed_conv)

@@ -1,7 +1,6 @@
 """Decoders: latents to the logits of an image."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,22 @@ from qlae.nn.blocks import MLP, ConvBlock, Linear, NormalizedMLP, StyleBlock, sh
 from qlae.nn.convolution import Conv
 
 
-class StyleDecoder(nnx.Module):
+class Decoder(nnx.Module):
+    """The interface: the activations of a stack of layers, the last of them the image's logits."""
+
+    def activations(self, z_BxD: jax.Array) -> dict[str, jax.Array]:
+        """Returns activations by name, in order, `logits` (B, H, W, C) last.
+
+        They are what computing the logits takes anyway: whoever reads those alone pays for no more.
+        """
+        raise NotImplementedError
+
+    def __call__(self, z_BxD: jax.Array) -> jax.Array:
+        """Returns image logits (B, H, W, C), in the compute dtype."""
+        return self.activations(z_BxD)["logits"]
+
+
+class StyleDecoder(Decoder):
     """A learned constant map, upsampled by blocks that read scale and bias from the latents."""
 
     def __init__(
@@ -38,21 +52,22 @@ class StyleDecoder(nnx.Module):
         )
         self.conv = Conv(widths[-1], image_shape[-1], 3, 1, 1, dtype=dtype)
 
-    def style(self, z_BxZ: jax.Array) -> jax.Array:
+    def style(self, z_BxD: jax.Array) -> jax.Array:
         """Returns the non-negative style (B, dense[-1]) that conditions every block."""
-        return self.mlp(z_BxZ)
+        return self.mlp(z_BxD)
 
-    def __call__(self, z_BxZ: jax.Array) -> jax.Array:
-        """Returns image logits (B, H, W, C)."""
-        style_BxD = self.style(z_BxZ)
+    def activations(self, z_BxD: jax.Array) -> dict[str, jax.Array]:
+        """Returns `style`, `block0` and on, `logits`."""
+        style_BxD = self.style(z_BxD)
         input_map = self.input_map[...].astype(style_BxD.dtype)
-        x_BxHxWxC = jnp.broadcast_to(input_map, (z_BxZ.shape[0], *input_map.shape))
-        for block in self.blocks:
-            x_BxHxWxC = block(x_BxHxWxC, style_BxD)
-        return self.conv(x_BxHxWxC)
+        x_BxHxWxC = jnp.broadcast_to(input_map, (z_BxD.shape[0], *input_map.shape))
+        found = {"style": style_BxD}
+        for index, block in enumerate(self.blocks):
+            found[f"block{index}"] = x_BxHxWxC = block(x_BxHxWxC, style_BxD)
+        return found | {"logits": self.conv(x_BxHxWxC)}
 
 
-class ConvDecoder(nnx.Module):
+class ConvDecoder(Decoder):
     """Dense layers to a small map, upsampled by normalised transposed convolutions."""
 
     def __init__(
@@ -77,15 +92,16 @@ class ConvDecoder(nnx.Module):
         )
         self.conv = Conv(widths[-1], image_shape[-1], 1, 1, 0, dtype=dtype)
 
-    def __call__(self, z_BxZ: jax.Array) -> jax.Array:
-        """Returns image logits (B, H, W, C)."""
-        x_BxHxWxC = self.mlp(z_BxZ).reshape(-1, *self.map_shape)
-        for block in self.blocks:
-            x_BxHxWxC = block(x_BxHxWxC)
-        return self.conv(x_BxHxWxC)
+    def activations(self, z_BxD: jax.Array) -> dict[str, jax.Array]:
+        """Returns `map`, `block0` and on, `logits`."""
+        found = {"map": self.mlp(z_BxD).reshape(-1, *self.map_shape)}
+        x_BxHxWxC = found["map"]
+        for index, block in enumerate(self.blocks):
+            found[f"block{index}"] = x_BxHxWxC = block(x_BxHxWxC)
+        return found | {"logits": self.conv(x_BxHxWxC)}
 
 
-class DenseDecoder(nnx.Module):
+class DenseDecoder(Decoder):
     """Dense layers with layer norm, then a linear layer to all pixels."""
 
     def __init__(
@@ -100,13 +116,8 @@ class DenseDecoder(nnx.Module):
         self.mlp = NormalizedMLP(num_in, dense, dtype=dtype)
         self.head = Linear(self.mlp.num_out, math.prod(image_shape), dtype=dtype)
 
-    def __call__(self, z_BxZ: jax.Array) -> jax.Array:
-        """Returns image logits (B, H, W, C)."""
-        return self.head(self.mlp(z_BxZ)).reshape(-1, *self.image_shape)
-
-
-DECODERS: dict[str, Callable[..., nnx.Module]] = {
-    "conv": ConvDecoder,
-    "style": StyleDecoder,
-    "dense": DenseDecoder,
-}
+    def activations(self, z_BxD: jax.Array) -> dict[str, jax.Array]:
+        """Returns `features` (B, dense[-1]) and `logits`."""
+        features_BxD = self.mlp(z_BxD)
+        logits = self.head(features_BxD).reshape(-1, *self.image_shape)
+        return {"features": features_BxD, "logits": logits}

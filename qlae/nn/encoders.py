@@ -1,7 +1,6 @@
 """Encoders: an image to features, and by a linear head to what the latents read."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ class Encoder(nnx.Module):
     head: Linear
 
     def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
-        """Returns non-negative features (B, dense[-1])."""
+        """Returns features (B, dense[-1])."""
         raise NotImplementedError
 
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
@@ -88,6 +87,3 @@ class DenseEncoder(Encoder):
     def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns non-negative features (B, dense[-1])."""
         return self.mlp(x_BxHxWxC.reshape(x_BxHxWxC.shape[0], -1))
-
-
-ENCODERS: dict[str, Callable[..., Encoder]] = {"conv": ConvEncoder, "dense": DenseEncoder}

@@ -18,9 +18,17 @@ class Norm(nnx.Module):
 
     axes: tuple[int, ...]
 
-    def __init__(self, num_features: int, *, affine: bool = True, dtype: DTypeLike):
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        affine: bool = True,
+        epsilon: float = EPSILON,
+        dtype: DTypeLike,
+    ):
         self.scale = nnx.Param(jnp.ones(num_features)) if affine else None
         self.bias = nnx.Param(jnp.zeros(num_features)) if affine else None
+        self.epsilon = epsilon
         self.dtype = dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -29,7 +37,7 @@ class Norm(nnx.Module):
         centered = x - x.mean(self.axes, keepdims=True)
         # Two passes: one pass loses the variance of features whose mean is large.
         variance = jnp.square(centered).mean(self.axes, keepdims=True)
-        gain = jax.lax.rsqrt(variance + EPSILON)
+        gain = jax.lax.rsqrt(variance + self.epsilon)
         if self.scale is None or self.bias is None:
             return (centered * gain).astype(self.dtype)
         return (centered * (gain * self.scale[...]) + self.bias[...]).astype(self.dtype)

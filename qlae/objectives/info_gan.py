@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from qlae.models.info_gan import InfoGAN
+from qlae.objectives.forward import Forward
 from qlae.objectives.player import Draws, Metrics, Player, Weights, weigh
-from qlae.objectives.terms import TERMS, Forward
+from qlae.objectives.terms import TERMS
 
 
 def make_info_gan_players(
-    terms: Sequence[str], *, dataset_size: int, generator_every: int = 5
+    terms: Sequence[str], model: InfoGAN, *, dataset_size: int, generator_every: int = 5
 ) -> tuple[Player, Player]:
     """Returns critic and generator: the critic moves on every step, the generator on every fifth.
 
@@ -20,9 +21,12 @@ def make_info_gan_players(
 
     Args:
         terms: names of `TERMS`, each weighted by the weight of its name.
+        model: whose they are; only shapes are known.
         dataset_size: number of training images.
         generator_every: steps from one move of the generator to the next.
     """
+
+    del model
 
     def draw_critic(model: InfoGAN, key: jax.Array, batch_size: int) -> Draws:
         key_latents, key_mix = jax.random.split(key)
@@ -36,7 +40,7 @@ def make_info_gan_players(
 
     def critic_loss(
         model: InfoGAN, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    ) -> tuple[jax.Array, Metrics, Draws]:
         del step
         z, logits, fake = _generate(model, draws["latents"], image.dtype)
         # The critic looks at each image by itself, so one pass does for generated and real ones.
@@ -51,11 +55,11 @@ def make_info_gan_players(
             "latent": jnp.mean((codes.z_hat - z) ** 2),
             **{name: TERMS[name](forward) for name in terms},
         }
-        return weigh(losses, weights), losses
+        return weigh(losses, weights), losses, {}
 
     def generator_loss(
         model: InfoGAN, image: jax.Array, draws: Draws, weights: Weights, step: jax.Array
-    ) -> tuple[jax.Array, Metrics]:
+    ) -> tuple[jax.Array, Metrics, Draws]:
         del step
         z, logits, fake = _generate(model, draws["latents"], image.dtype)
         value_fake, codes = model.judge(fake)
@@ -65,7 +69,7 @@ def make_info_gan_players(
             "latent": jnp.mean((codes.z_hat - z) ** 2),
             **{name: TERMS[name](forward) for name in terms},
         }
-        return weigh(losses, weights), losses
+        return weigh(losses, weights), losses, {}
 
     return (
         Player("critic", ("encoder", "critic"), draw_critic, critic_loss),

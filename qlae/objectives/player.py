@@ -20,14 +20,15 @@ class Player:
         trains: top-level modules of the model whose parameters it moves.
         draw: (model, key, batch_size) -> the random draws of one step, so that a test or another
             program can give its own.
-        loss: (model, image_BxHxWxC, draws, weights, step) -> (scalar, metrics).
+        loss: (model, image_BxHxWxC, draws, weights, step) -> (scalar, metrics, handed): what it
+            hands to the players that move after it in the same step, which find it among draws.
         every: it moves on every `every`-th step.
     """
 
     name: str
     trains: tuple[str, ...]
     draw: Callable[[Any, jax.Array, int], Draws]
-    loss: Callable[[Any, jax.Array, Draws, Weights, jax.Array], tuple[jax.Array, Metrics]]
+    loss: Callable[[Any, jax.Array, Draws, Weights, jax.Array], tuple[jax.Array, Metrics, Draws]]
     every: int = 1
 
 

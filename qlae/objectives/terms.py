@@ -4,55 +4,18 @@ Each is a scalar in float32 or wider, a mean over the rows at hand; a term of wh
 on others gathers those of the whole batch first.
 """
 
-import dataclasses
 import functools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.lax import stop_gradient
 
-from qlae.collectives import gather_rows
-from qlae.latents.base import Codes
-
-
-@dataclasses.dataclass
-class Forward:
-    """What one pass of a batch through a model shows to loss terms.
-
-    Attributes:
-        codes: of the images.
-        image: (B, H, W, C) in [0, 1].
-        logits: (B, H, W, C), decoded from `codes.z_hat`.
-        dataset_size: number of training images.
-    """
-
-    codes: Codes
-    image: jax.Array
-    logits: jax.Array
-    dataset_size: int
-
-    @property
-    def num_pixels(self) -> int:
-        """Numbers in an image: what a sum over pixels has to be divided by to be their mean."""
-        return math.prod(self.image.shape[1:])
-
-    @functools.cached_property
-    def log_densities(self) -> "LogDensities":
-        """What the three terms of beta-TCVAE share, computed once."""
-        return estimate_log_densities(self.codes, self.dataset_size)
-
-
-@dataclasses.dataclass(frozen=True)
-class LogDensities:
-    """Of each sampled latent vector, in nats, (B,): what beta-TCVAE compares."""
-
-    q_given_x: jax.Array
-    q: jax.Array
-    q_product: jax.Array
-    p: jax.Array
+from qlae.common.errors import UserError
+from qlae.objectives.forward import Forward
+from qlae.objectives.player import Weights
+from qlae.objectives.tripod import PENALTIES, compute_multi_information, skip_at_zero
 
 
 def compute_reconstruction(forward: Forward) -> jax.Array:
@@ -115,26 +78,19 @@ def compute_dimension_wise_kl(forward: Forward) -> jax.Array:
     return jnp.mean(log.q_product - log.p) / forward.num_pixels
 
 
-def estimate_log_densities(codes: Codes, dataset_size: int) -> LogDensities:
-    """Estimates log densities from a minibatch, weighted, over all pairs of the whole batch.
+def compute_squared_error(forward: Forward) -> jax.Array:
+    """Mean squared error of pixels less a half, over all pixels; `logits` are such pixels."""
+    return jnp.mean((forward.logits.astype(forward.image.dtype) + 0.5 - forward.image) ** 2)
 
-    Chen et al., *Isolating sources of disentanglement in VAEs*, NeurIPS 2018, equation 3 and
-    appendix C.1: each log-sum-exp is lessened by log(batch size) + log(dataset size).
+
+def compute_uniform_kl(forward: Forward) -> jax.Array:
+    """KL of each relaxed latent to the uniform distribution in nats, mean over latents.
+
+    Of the probabilities alone: without noise and at temperature 1 (arXiv 2409.14851).
     """
-    z_BxZ, mean_BxZ, scale_BxZ = codes.z_hat, codes.z_continuous, codes.scale
-    mean_AxZ, scale_AxZ = gather_rows(mean_BxZ), gather_rows(scale_BxZ)  # A: of all devices
-    pair_BxAxZ = _log_normal(z_BxZ[:, None], mean_AxZ[None], scale_AxZ[None])
-    log_count = math.log(mean_AxZ.shape[0]) + math.log(dataset_size)
-    return LogDensities(
-        q_given_x=_log_normal(z_BxZ, mean_BxZ, scale_BxZ).sum(-1),
-        q=jax.nn.logsumexp(pair_BxAxZ.sum(-1), axis=1) - log_count,
-        q_product=(jax.nn.logsumexp(pair_BxAxZ, axis=1) - log_count).sum(-1),
-        p=_log_normal(z_BxZ, 0.0, 1.0).sum(-1),
-    )
-
-
-def _log_normal(x: jax.Array, mean: jax.Array | float, scale: jax.Array | float) -> jax.Array:
-    return -0.5 * ((x - mean) / scale) ** 2 - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
+    logits = forward.codes.logits
+    p = jax.nn.softmax(logits)
+    return jnp.mean(jnp.sum(p * jnp.log(p * logits.shape[-1] + 1e-10), axis=-1))
 
 
 TERMS: dict[str, Callable[[Forward], jax.Array]] = {
@@ -147,4 +103,37 @@ TERMS: dict[str, Callable[[Forward], jax.Array]] = {
     "dimension_wise_kl": compute_dimension_wise_kl,
     "nonnegative": compute_nonnegative,
     "activity": compute_activity,
+    "squared_error": compute_squared_error,
+    "uniform_kl": compute_uniform_kl,
+    "multi_information": compute_multi_information,
+    **{name: functools.partial(skip_at_zero, name) for name in PENALTIES},
 }
+
+
+def warm_up(weights: Weights, warmup_steps: Mapping[str, int], step: jax.Array) -> Weights:
+    """Returns the weights of a step, of which some grow linearly from 0 over so many steps."""
+    grown = {
+        name: weights[name] * jnp.minimum(1.0, step / duration)
+        for name, duration in warmup_steps.items()
+        if duration > 0
+    }
+    return {**weights, **grown}
+
+
+def check_weights(
+    model: str, required: Sequence[str], optional: Sequence[str], weights: Iterable[str]
+) -> None:
+    """Checks that every term of a model has a weight, and every weight a term.
+
+    Raises:
+        UserError: not so.
+    """
+    has = f"the loss terms of {model} are {', '.join(required)}"
+    if optional:
+        has += f"; it may also have {', '.join(optional)}"
+    for weight in weights:
+        if weight not in (*required, *optional):
+            raise UserError(f"config.weights.{weight}: there is no such term; {has}")
+    for term in required:
+        if term not in weights:
+            raise UserError(f"config.weights lacks {term!r}; {has}")

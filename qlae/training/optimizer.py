@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 from flax import nnx
 
@@ -23,6 +25,14 @@ def make_decay_mask(model: nnx.Module) -> dict:
     return mask
 
 
+def anneal(learning_rate, step: jax.Array | int, *, steps: int, end: float) -> jax.Array:
+    """Returns the learning rate of a step: half a cosine from its start to `end` in `steps` steps.
+
+    After them it rises again, as it does for the authors of FactorQVAE (arXiv 2409.14851).
+    """
+    return end + (learning_rate - end) * (1 + jnp.cos(jnp.pi * step / steps)) / 2
+
+
 def make_optimizer(
     decay_mask: Any,
     *,
@@ -31,7 +41,8 @@ def make_optimizer(
     b1: float = 0.9,
     b2: float = 0.999,
     eps: float = 1e-8,
-    clip: float = 1.0,
+    clip: float | None = 1.0,
+    clip_all: bool = False,
 ) -> optax.GradientTransformation:
     """Returns Adam for all parameters, with clipping and decoupled decay where the mask is True.
 
@@ -45,10 +56,12 @@ def make_optimizer(
         b1: decay of the first moment.
         b2: decay of the second moment.
         eps: added to the root of the second moment.
-        clip: elementwise bound on gradients, before Adam.
+        clip: elementwise bound on gradients, before Adam; None for none.
+        clip_all: clip where the mask is False too.
     """
+    clipping = optax.identity() if clip is None else optax.clip(clip)
     return optax.chain(
-        optax.masked(optax.clip(clip), decay_mask),
+        clipping if clip_all else optax.masked(clipping, decay_mask),
         optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
         optax.masked(optax.add_decayed_weights(weight_decay), decay_mask),
         optax.scale_by_learning_rate(learning_rate),

@@ -13,15 +13,15 @@ from qlae.objectives.player import Draws, Metrics, Player
 from qlae.training.state import Hyperparameters, Params, TrainState, select
 
 Batch = dict[str, jax.Array]
-MakeOptimizer = Callable[[Player, Hyperparameters], optax.GradientTransformation]
-Update = Callable[..., tuple[Params, Any, Metrics]]
+MakeOptimizer = Callable[[Player, Hyperparameters, jax.Array], optax.GradientTransformation]
+Update = Callable[..., tuple[Params, Any, Metrics, Draws]]
 
 
 def make_update(graphdef: nnx.GraphDef, player: Player, make_optimizer: MakeOptimizer) -> Update:
     """Returns the pure function by which one player moves its parameters.
 
     It maps (params, opt_state, hyperparameters, image, draws, step) to (params, opt_state,
-    metrics): `loss/total`, `loss/<term>` for each term, and `grad_norm`, all () float.
+    metrics, handed): `loss/total`, `loss/<term>` for each term, and `grad_norm`, all () float.
     """
 
     def update(
@@ -31,20 +31,20 @@ def make_update(graphdef: nnx.GraphDef, player: Player, make_optimizer: MakeOpti
         image: jax.Array,
         draws: Draws,
         step: jax.Array,
-    ) -> tuple[Params, Any, Metrics]:
-        def compute_loss(trained: Params) -> tuple[jax.Array, Metrics]:
+    ) -> tuple[Params, Any, Metrics, Draws]:
+        def compute_loss(trained: Params) -> tuple[jax.Array, tuple[Metrics, Draws]]:
             model = nnx.merge(graphdef, params | trained)
-            return player.loss(model, image, draws, hyperparameters.weights, step)
+            found = player.loss(model, image, draws, hyperparameters.weights, step)
+            return found[0], found[1:]
 
         trained = select(params, player)
-        (total, terms), grads = mean_over_shares(
-            jax.value_and_grad(compute_loss, has_aux=True)(trained)
-        )
-        optimizer = make_optimizer(player, hyperparameters)
+        (total, (terms, handed)), grads = jax.value_and_grad(compute_loss, has_aux=True)(trained)
+        total, terms, grads = mean_over_shares((total, terms, grads))
+        optimizer = make_optimizer(player, hyperparameters, step)
         updates, opt_state = optimizer.update(grads, opt_state, trained)
         metrics = {"loss/total": total, "grad_norm": optax.global_norm(grads)}
         metrics |= {f"loss/{name}": term for name, term in terms.items()}
-        return params | optax.apply_updates(trained, updates), opt_state, metrics
+        return params | optax.apply_updates(trained, updates), opt_state, metrics, handed
 
     return update
 
@@ -60,7 +60,7 @@ def make_train_step(
     Args:
         graphdef: of the model.
         players: in the order in which they move.
-        make_optimizer: player, hyperparameters -> its optimizer.
+        make_optimizer: player, hyperparameters, step -> its optimizer.
         prepare_image: batch -> (B, H, W, C) float32 in [0, 1], on the device.
 
     Returns:
@@ -77,17 +77,19 @@ def make_train_step(
         key_step = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
         params, opt_state = state.params, dict(state.opt_state)
         metrics: Metrics = {}
+        handed: Draws = {}
         for index, player in enumerate(players):
             model = nnx.merge(graphdef, params)
             # Drawn for the whole batch, so that they do not depend on the number of devices.
-            size = image.shape[0]
-            draws = player.draw(model, jax.random.fold_in(key_step, index), whole_size(size))
-            draws = take_share(draws, size)
-            args = (params, opt_state[player.name], hyperparameters, image, draws, state.step)
+            size = whole_size(image.shape[0])
+            draws = take_share(player.draw(model, jax.random.fold_in(key_step, index), size))
+            args = (hyperparameters, image, draws | handed, state.step)
             moves = state.step % player.every == player.every - 1
-            params, opt_state[player.name], moved = _maybe(updates[player.name], player, moves)(
-                *args
+            update = _maybe(updates[player.name], player, moves)
+            params, opt_state[player.name], moved, given = update(
+                params, opt_state[player.name], *args
             )
+            handed |= given
             prefix = f"{player.name}/" if len(players) > 1 else ""
             metrics |= {prefix + name: value for name, value in moved.items()}
             metrics[f"moved/{player.name}"] = moves.astype(jnp.float32)
@@ -101,13 +103,13 @@ def _maybe(update: Update, player: Player, moves: jax.Array) -> Update:
     if player.every == 1:
         return update
 
-    def maybe_update(params: Params, opt_state: Any, *args) -> tuple[Params, Any, Metrics]:
-        metrics = jax.eval_shape(update, params, opt_state, *args)[2]
-        idle = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics)
+    def maybe_update(params: Params, opt_state: Any, *args) -> tuple[Params, Any, Metrics, Draws]:
+        shapes = jax.eval_shape(update, params, opt_state, *args)[2:]
+        idle = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return jax.lax.cond(
             moves,
             lambda: update(params, opt_state, *args),
-            lambda: (params, opt_state, idle),
+            lambda: (params, opt_state, *idle),
         )
 
     return maybe_update

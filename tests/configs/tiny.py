@@ -16,4 +16,6 @@ def get_config(model: str = "qlae") -> ConfigDict:
     config.eval.splits = ("test",)
     for network in (config.model.encoder, config.model.decoder):
         network.update({"widths": (4, 4), "dense": (16,)})
+    if "discriminator" in config.model:
+        config.model.discriminator.dense = (16, 16)
     return config

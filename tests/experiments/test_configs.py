@@ -7,8 +7,9 @@ from ml_collections import ConfigDict
 
 from data_pipelines.specs import SPECS, get_spec
 from eval.metrics.registry import METRICS
+from experiments.config_check import check_config
 from experiments.configs import quickstart
-from experiments.configs.arms import ARMS, GANS, get_arm_config
+from experiments.configs.arms import ARMS, BEYOND_GANS, GANS, get_arm_config
 from experiments.configs.base import DATASETS
 from experiments.configs.networks import (
     make_dense_networks,
@@ -30,6 +31,22 @@ PAPER = {  # method, section 5
     "info_wgan_gp": ("weight_decay", (1e-4,) * 4),
     "qlae_no_weight_decay": ("weight_decay", (0,) * 4),
     "qlinfo_wgan_gp_no_weight_decay": ("weight_decay", (0,) * 4),
+    # What came after it: the authors' own.
+    "tripod": ("normalized_hessian_penalty", (1e-2, 1e-4, 1e-2, 1e-8)),
+    "tripod_naive": ("hessian_penalty", (1e-2, 1e-4, 1e-2, 1e-8)),
+    "qlae_multi_information": ("multi_information", (1e-4, 1e-8, 1e-10, 1e-4)),
+    "factor_qvae": ("total_correlation", (1e-4, 1e-6, 5e-5, 5e-5)),
+    "qvae": ("uniform_kl", (1e-3, 5e-5, 5e-5, 5e-5)),
+    "fsq": ("weight_decay", (0.1, 0.001, 0.1, 0.1)),
+}
+
+
+# (steps, batch) where they are not the paper's.
+SCALES = {
+    **dict.fromkeys((arm for arm in ARMS if arm.startswith("tripod")), (250_000, 64)),
+    **dict.fromkeys(("factor_qvae", "factor_dvae"), (50_000, 512)),
+    **dict.fromkeys(("qvae", "dvae"), (100_000, 256)),
+    **dict.fromkeys(GANS + BEYOND_GANS, (200_000, 64)),
 }
 
 
@@ -55,8 +72,8 @@ def test_every_pair_builds_and_steps_at_paper_scale(arm, name):
     )
     assert any(name.endswith("loss/total") for name in metrics)
     assert config.arm == arm
-    assert config.num_steps == 200_000
-    assert config.batch_size == (64 if arm in GANS else 128)
+    assert (config.num_steps, config.batch_size) == SCALES.get(arm, (200_000, 128))
+    check_config(config)
     codebook = before.params.get("latents", {}).get("codebook")
     if config.model.name in ("qlae", "qlinfo_wgan_gp"):
         assert codebook.shape == (2 * SPECS[name].num_sources, 10)

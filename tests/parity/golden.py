@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_program
+from qlae.zoo import ZOO
 
 MODELS = {
     "ae": "ae",
@@ -25,6 +26,11 @@ MODELS = {
     "vqvae": "vq_vae",
     "infogan": "info_wgan_gp",
     "quantized_infogan": "qlinfo_wgan_gp",
+    "tripod": "tripod",
+    "tripod_naive": "tripod",
+    "tripod_no_klm": "tripod",
+    "tripod_no_nhp": "tripod",
+    "factorqvae": "factor_qvae",
     "opt_ae": "qlae",
     "opt_gan": "qlinfo_wgan_gp",
 }
@@ -32,7 +38,10 @@ TERMS = {
     "binary_cross_entropy": "reconstruction",
     "quantization": "quantize",
     "commitment": "commit",
+    "latent_multiinformation": "multi_information",
+    "mean_squared_error": "squared_error",
 }
+ACTIVATIONS = {"cond": "condition", "x_logits": "logits"}
 NETWORKS = {
     ("encoder", "image"): "conv",
     ("encoder", "image_small"): "conv",
@@ -40,6 +49,10 @@ NETWORKS = {
     ("decoder", "image_small"): "conv",
     ("decoder", "style_image"): "style",
     ("decoder", "style_image_small"): "style",
+    ("encoder", "residual"): "residual",
+    ("decoder", "residual"): "residual",
+    ("encoder", "dalle"): "bottleneck",
+    ("decoder", "dalle"): "bottleneck",
 }
 
 # (pattern of the file's path, this project's path); {} is the layer's number.
@@ -60,8 +73,27 @@ _PATHS = [
     (r"decoder/conv_t/(\d+)/weight", "decoder/blocks/{}/conv/kernel"),
     (r"decoder/conv_t/(\d+)/norm_(scale|bias)", "decoder/blocks/{}/norm/{}"),
     (r"(decoder|generator)/conv/weight", "{}/conv/kernel"),
+    (r"encoder/(?:down)/(\d+)/(.*)", "encoder/levels/{}/{}"),
+    (r"decoder/(?:up)/(\d+)/(.*)", "decoder/levels/{}/{}"),
+    (r"(encoder|decoder)/dense/(\d+)/norm_(scale|bias)", "{}/mlp/norms/{}/{}"),
+    (r"encoder/conv_in/(weight|bias)", "encoder/conv/{}"),
+    (r"(encoder|decoder)/group/(\d+)/block/(\d+)/(.*)", "{}/groups/{}/blocks/{}/{}"),
+    (r"decoder/(project|conv)/(weight|bias)", "decoder/{}/{}"),
+    (r"discriminator/dense/(\d+)/(weight|bias)", "discriminator/mlp/layers/{}/{}"),
+    (r"discriminator/head/(weight|bias)", "discriminator/head/{}"),
     (r"decoder/transition/weight", "decoder/mlp/layers/{last}/kernel"),
     (r"decoder/transition/bias", "decoder/mlp/layers/{last}/bias"),
+]
+
+
+# Of what these leave open below a level or block.
+_BELOW = [
+    (r"/res/(\d+)/skip/", r"/blocks/\1/skip/"),
+    (r"/res/(\d+)/(\d+)/cond/", r"/blocks/\1/units/\2/modulation/"),
+    (r"/res/(\d+)/(\d+)/norm_", r"/blocks/\1/units/\2/norm/"),
+    (r"/res/(\d+)/(\d+)/(weight|bias)", r"/blocks/\1/units/\2/conv/\3"),
+    (r"/conv/(\d+)/(weight|bias)$", r"/convs/\1/\2"),
+    (r"/weight$", "/kernel"),
 ]
 
 
@@ -72,13 +104,18 @@ class Golden:
         with np.load(path, allow_pickle=False) as arrays:
             self.arrays = {key: arrays[key] for key in arrays.files}
         self.name = str(self.arrays["meta/model"])
-        self.image_shape = (64, 64, 3)
+        side = int(self.arrays.get("arch/image_size", (64,))[0])
+        self.image_shape = (side, side, 3)
 
     def __getitem__(self, key: str) -> np.ndarray:
         return self.arrays[key]
 
     def __contains__(self, key: str) -> bool:
         return key in self.arrays
+
+    @property
+    def is_tripod(self) -> bool:
+        return self.name.startswith("tripod")
 
     def hp(self, name: str, default: float = 0) -> float:
         """Returns a hyperparameter, as a Python number."""
@@ -111,9 +148,11 @@ class Golden:
     def _path(self, path: str) -> str:
         for pattern, ours in _PATHS:
             if match := re.fullmatch(pattern, path):
-                return ours.replace("{last}", str(len(self.arch("decoder_dense")))).format(
-                    *match.groups()
-                )
+                last = str(len(self.arch("decoder_dense"))) if "{last}" in ours else ""
+                ours = ours.replace("{last}", last).format(*match.groups())
+                for below, here in _BELOW:
+                    ours = re.sub(below, here, ours)
+                return ours
         raise KeyError(path)
 
     def _layout(self, path: str, array: np.ndarray) -> np.ndarray:
@@ -127,8 +166,9 @@ class Golden:
             side = math.isqrt(array.shape[1] // channels)
             chw = array.reshape(-1, channels, side, side)
             return chw.transpose(2, 3, 1, 0).reshape(-1, array.shape[0])
-        if path.startswith("decoder/transition"):
-            channels = self.arch("encoder_widths")[-1]
+        if path.startswith(("decoder/transition", "decoder/project")):
+            sizes = "input_channels" if "project" in path else "encoder_widths"
+            channels = self.arch(sizes)[-1]
             side = math.isqrt(array.shape[0] // channels)
             chw = array.reshape(channels, side, side, -1).transpose(3, 1, 2, 0)
             flat = chw.reshape(-1, array.shape[0])
@@ -143,34 +183,54 @@ class Golden:
                 "num_values": int(self.hp("num_embeddings")),
                 "embedding_size": int(self.hp("embedding_size")),
             }
+        elif self.is_tripod:
+            latents = {"levels": (int(self.hp("num_values")),)}
         elif "hp/num_values" in self:
             latents = {"num_values": int(self.hp("num_values"))}
+        if "hp/temperature" in self:
+            latents["temperature"] = self.hp("temperature")
         if self.name == "qlae_fixed_values":
             latents["learnable"] = False
         if self.name == "qlae_global":
             latents["shared"] = True
-        warmup = {"kl": int(self.hp("anneal_duration"))} if self.hp("anneal") else {}
+        objective: dict = {}
+        if self.hp("anneal"):
+            objective = {"warmup_steps": {"kl": int(self.hp("anneal_duration"))}}
+        if self.is_tripod:
+            penalized = tuple(ACTIVATIONS.get(n, n) for n in self["meta/penalized"].tolist())
+            objective["probe"] = {
+                "count": int(self.hp("num_perturbations")),
+                "size": self.hp("epsilon"),
+                "activations": penalized,
+            }
+        own: dict = {}
+        if "hp/discriminator_learning_rate" in self:
+            rate = self.hp("discriminator_learning_rate")
+            own["players"] = {"discriminator": {"learning_rate": rate}}
+        parts: dict = {}
+        if "arch/discriminator_dense" in self:
+            parts["discriminator"] = {"dense": self.arch("discriminator_dense")}
         return ConfigDict(
             {
                 "model": {
+                    **parts,
                     "name": MODELS[self.name],
                     "latents_per_source": 1,
                     "encoder": self._network("encoder"),
                     "decoder": self._network("decoder"),
                     "latents": latents,
                 },
-                "objective": {"warmup_steps": warmup} if warmup else {},
-                "weights": {
-                    TERMS.get(name, name): float(value)
-                    for name, value in self.under("hp/lambda").items()
-                },
+                "objective": objective,
+                "weights": self._weights(),
                 "optimizer": {
                     "learning_rate": self.hp("learning_rate"),
                     "weight_decay": self.hp("weight_decay"),
                     "b1": self.hp("b1"),
                     "b2": self.hp("b2"),
                     "eps": self.hp("adam_eps"),
-                    "clip": self.hp("clip"),
+                    "clip": self.hp("clip") if math.isfinite(self.hp("clip")) else None,
+                    "clip_all": self.is_tripod,
+                    **own,
                 },
                 "compute_dtype": dtype,
             }
@@ -185,9 +245,27 @@ class Golden:
         )
         return make_program(self.config(dtype), facts)
 
+    def _weights(self) -> dict[str, float]:
+        """The weights of the terms: all 1 in a file of an optimizer alone, which has none."""
+        row = ZOO[MODELS[self.name]]
+        stored = self.under("hp/lambda") or dict.fromkeys(row.family.terms + row.terms, 1)
+        return {TERMS.get(name, name): float(value) for name, value in stored.items()}
+
+    @property
+    def undetermined(self) -> frozenset[str]:
+        """Parameters of zero gradient, which rounding alone moves in float32."""
+        return frozenset(
+            "".join(
+                f"[{key if key.isdigit() else repr(key)}]" for key in self._path(path).split("/")
+            )
+            for path in self.arrays.get("meta/zero_gradient", np.asarray([])).tolist()
+        )
+
     def _network(self, kind: str) -> dict:
         name = NETWORKS[kind, str(self.arrays[f"meta/{kind}"])]
-        sizes = ("widths", "kernel_sizes", "strides")
-        return {"name": name, "dense": self.arch(f"{kind}_dense")} | {
-            size: self.arch(f"{kind}_{size}") for size in sizes
-        }
+        if (kind, name) == ("decoder", "bottleneck"):
+            (channels,) = self.arch("input_channels")
+            return {"name": name, "widths": self.arch("decoder_widths"), "channels": channels}
+        sizes = ("dense", "widths", "kernel_sizes", "strides")
+        stored = (size for size in sizes if f"arch/{kind}_{size}" in self)
+        return {"name": name} | {size: self.arch(f"{kind}_{size}") for size in stored}

@@ -27,6 +27,27 @@ def test_qlae_has_the_papers_parameters_by_module():
     assert sizes == {"encoder": 3_684_524, "decoder": 3_967_136, "latents": 120}
 
 
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        ("tripod", {"encoder": 4_098_092, "decoder": 16_140_163}),
+        (
+            "factor_qvae",
+            {
+                "encoder": 19_092_556,
+                "decoder": 2_871_619,
+                "latents": 64,
+                "discriminator": 4_775_002,
+            },
+        ),
+        ("fsq", {"encoder": 3_684_524, "decoder": 3_967_136}),
+    ],
+)
+def test_later_models_have_their_papers_parameters(arm, expected):
+    params = program_of(load_config(f"experiments/configs/{arm}.py:shapes3d")).abstract_params
+    assert {name: count(module) for name, module in params.items()} == expected
+
+
 def test_weight_decay_spares_codebooks_and_biases_alone():
     config = load_config("experiments/configs/qlae.py:shapes3d")
     model = nnx.eval_shape(lambda: zoo.make_model(config, image_shape=(64, 64, 3), num_latents=12))
@@ -54,6 +75,12 @@ def test_weight_decay_spares_codebooks_and_biases_alone():
         ),
         ("model.name", "beta_vae", "unexpected keyword argument 'learnable'"),
         ("objective", {"generator_every": 5}, "generator_every"),
+        (
+            "objective",
+            {"probe": {"activations": ("blok3",)}},
+            "unknown activation of the decoder 'blok3': did you mean 'block3'",
+        ),
+        ("optimizer.players", {"critic": {"b1": 0.5}}, "unknown player 'critic'"),
     ],
 )
 def test_mistakes_in_a_config_are_one_line(key, value, message):

@@ -6,6 +6,7 @@ import numpy as np
 
 from qlae.latents.base import Codes
 from qlae.objectives import terms
+from qlae.objectives.forward import Forward
 from qlae.objectives.info_gan import compute_gradient_penalty
 
 RNG = np.random.default_rng(0)
@@ -15,7 +16,7 @@ PIXELS = (2, 2, 3)
 def show(codes, dataset_size=1000):
     """A pass through a model of which only the codes matter."""
     image = jnp.zeros((len(codes.z_hat), *PIXELS))
-    return terms.Forward(codes, image, image, dataset_size)
+    return Forward(codes, image, image, dataset_size)
 
 
 def test_reconstruction_is_the_mean_cross_entropy_of_soft_targets():
@@ -23,7 +24,7 @@ def test_reconstruction_is_the_mean_cross_entropy_of_soft_targets():
     image = RNG.uniform(size=logits.shape).astype(np.float32)
     p = 1 / (1 + np.exp(-logits.astype(np.float64)))
     expected = -(image * np.log(p) + (1 - image) * np.log1p(-p)).mean()
-    forward = terms.Forward(None, jnp.asarray(image), jnp.asarray(logits), 1)
+    forward = Forward(None, jnp.asarray(image), jnp.asarray(logits), 1)
     np.testing.assert_allclose(terms.compute_reconstruction(forward), expected, rtol=1e-5)
 
 
