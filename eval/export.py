@@ -11,6 +11,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
 def export(run: RestoredModel) -> bytes:
     """Returns the content of an .npz file: float32 arrays, and `model`, a JSON text."""
     parts = {"encoder": list_encoder(run.model), "decoder": list_decoder(run.model)}
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     model = {
         "image_shape": run.image_shape,
         "source_names": run.source_names,

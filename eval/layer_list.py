@@ -30,7 +30,6 @@ from qlae.latents.relaxed import CategoricalLatents
 from qlae.latents.scalar import ScalarLatents
 from qlae.latents.vector import VectorLatents
 from qlae.models.autoencoder import CenteredAutoencoder
-from qlae.models.base import Model
 from qlae.nn.blocks import LEAK, MLP, Linear, NormalizedMLP
 from qlae.nn.convolution import Conv, ConvTranspose
 from qlae.nn.decoders import ConvDecoder, DenseDecoder, StyleDecoder
@@ -55,7 +54,7 @@ class LayerList:
         self.layers.append([name, *arguments, *names.values()])
 
 
-def list_encoder(model: Model) -> LayerList:
+def list_encoder(model: Any) -> LayerList:
     """Returns the layers from images (B, H, W, C) in [0, 1] to latents (B, Z)."""
     made = LayerList()
     _add(model.encoder, made)
@@ -63,7 +62,7 @@ def list_encoder(model: Model) -> LayerList:
     return made
 
 
-def list_decoder(model: Model) -> LayerList:
+def list_decoder(model: Any) -> LayerList:
     """Returns the layers from latents (B, Z) to images (B, H, W, C) in [0, 1]."""
     if isinstance(model, CenteredAutoencoder):
         raise _make_unlisted_error(model)
@@ -111,7 +110,8 @@ def _(conv: ConvTranspose, made: LayerList) -> None:
 
 @_add.register
 def _(norm: Norm, made: LayerList) -> None:
-    affine = {} if norm.scale is None else {"scale": norm.scale[...], "bias": norm.bias[...]}
+    scale, bias = norm.scale, norm.bias
+    affine = {} if scale is None or bias is None else {"scale": scale[...], "bias": bias[...]}
     made.add("norm", list(norm.axes), **affine)
 
 

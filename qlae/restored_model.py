@@ -2,6 +2,7 @@
 
 import functools
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -109,12 +110,13 @@ class RestoredModel:
         Raises:
             UserError: no such latent or value; a continuous latent without values.
         """
+        sizes_Z: Any = self.model.latents.num_values_Z
         if not 0 <= latent < self.num_latents:
             raise UserError(f"no latent {latent}: expected 0 to {self.num_latents - 1}")
         if values_K is None:
             if self.num_values is None:
                 raise UserError(f"latent {latent} is continuous: pass the values it shall take")
-            values_K = np.arange(self.model.latents.num_values_Z[latent])
+            values_K = np.arange(sizes_Z[latent])
         values_K = np.asarray(values_K)
         own_1xZ = self.encode(np.asarray(image_HxWxC)[None])
         latents_KxZ = np.repeat(own_1xZ, len(values_K), axis=0)
@@ -130,7 +132,7 @@ class RestoredModel:
         """
         if not hasattr(self.model, "generator"):
             raise UserError(f"{self.config.arm} is an autoencoder: only GANs sample")
-        return self.decode(self.model.latents.draw_prior(jax.random.key(seed), count))
+        return self.decode(np.asarray(self.model.latents.draw_prior(jax.random.key(seed), count)))
 
     @functools.cached_property
     def _encode(self):

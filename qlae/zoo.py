@@ -7,6 +7,7 @@ weight decay) stand in the config alone.
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from ml_collections import ConfigDict
@@ -74,7 +75,7 @@ def make_model(config: ConfigDict, *, image_shape: tuple[int, int, int], num_lat
     dtype = jnp.dtype(config.compute_dtype)
     options = config.model.to_dict()
     latents = build("config.model.latents", row.latents, options["latents"], num_latents)
-    sizes = {
+    sizes: dict[str, Any] = {
         "encoder": (ENCODERS, image_shape, latents.num_encoder_out),
         "decoder": (DECODERS, latents.num_decoder_in, image_shape),
     }

@@ -19,7 +19,7 @@ def _conv(x, stride, padding, dilation, kernel):
     return np.einsum("bhwcij,ijco->bhwo", windows[:, ::stride, ::stride], kernel, optimize=True)
 
 
-LAYERS = {
+LAYERS: dict = {
     "linear": lambda x, kernel, bias: x @ kernel + bias,
     "leaky_relu": lambda x, slope: np.where(x < 0, slope * x, x),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),

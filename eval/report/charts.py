@@ -6,6 +6,7 @@ Matplotlib draws in colours that stand for the page's; each is replaced by the p
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +19,12 @@ _SERIES = [f"#0103{number:02x}" for number in range(NUM_SERIES)]
 _VARIABLES = {_INK: "ink", _MUTED: "muted", _LINE: "line"} | {
     color: f"series-{number}" for number, color in enumerate(_SERIES)
 }
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "qlae", "font.size": 9, "axes.linewidth": 0.7}
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "qlae",
+    "font.size": 9,
+    "axes.linewidth": 0.7,
+}
 
 Points = Sequence[tuple[int, float]]
 

@@ -1,6 +1,7 @@
 """What the page says of one run, as numbers and arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from etils import epath
@@ -123,7 +124,7 @@ def make_album(run: RestoredModel, data_dir: str | None = None) -> Album:
     swept[:, latent, :, latent] = values.swapaxes(0, 1)
     flat = swept.reshape(-1, num_latents)
     decoded = np.concatenate([run.decode(flat[i : i + 256]) for i in range(0, len(flat), 256)])
-    usage = None
+    usage: Any = None
     if run.num_values is not None:
         usage = np.stack([np.bincount(z, minlength=run.num_values) for z in latents_NxZ.T])
         usage = usage / len(latents_NxZ)

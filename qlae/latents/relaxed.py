@@ -1,5 +1,7 @@
 """Discrete latents relaxed in training: Gumbel-softmax over the values of one scalar codebook."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -31,7 +33,8 @@ class RelaxedScalarLatents(ScalarLatents):
         temperature_decay: float = 0.0,
     ):
         super().__init__(num_latents, num_values=num_values, shared=True)
-        self.codebook = declare_normal((num_values,), 1.0, Codebook)
+        self.num_values: int = num_values
+        self.codebook: Any = declare_normal((num_values,), 1.0, Codebook)
         self.temperature, self.temperature_decay = temperature, temperature_decay
 
     @property

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ class Bottleneck(nnx.Module):
     ):
         if num_out % 4:
             raise UserError(f"a bottleneck network's widths are multiples of 4, unlike {num_out}")
-        options = {"bias": True, "deviation": deviation, "dtype": dtype}
+        options: dict[str, Any] = {"bias": True, "deviation": deviation, "dtype": dtype}
         widths = (num_in, *(num_out // 4,) * 3, num_out)
         self.convs = nnx.List(
             Conv(a, b, k, 1, k // 2, **options)
@@ -96,7 +97,7 @@ class BottleneckEncoder(Encoder):
         deviation: float | None = None,
         dtype: DTypeLike,
     ):
-        options = {"deviation": deviation, "dtype": dtype}
+        options: dict[str, Any] = {"deviation": deviation, "dtype": dtype}
         map_size = math.prod(shrink(image_shape, (2,) * (len(widths) - 1)))
         self.conv = Conv(image_shape[-1], widths[0], 3, 1, 1, bias=True, **options)
         self.groups = _make_groups((widths[0], *widths), (3, 3, 3, 1), **options)
@@ -138,7 +139,7 @@ class BottleneckDecoder(Decoder):
         deviation: float | None = None,
         dtype: DTypeLike,
     ):
-        options = {"deviation": deviation, "dtype": dtype}
+        options: dict[str, Any] = {"deviation": deviation, "dtype": dtype}
         self.map_shape = (*shrink(image_shape, (2,) * (len(widths) - 1)), channels)
         self.project = Linear(num_in, math.prod(self.map_shape), **options)
         self.groups = _make_groups((channels, *widths), (1, 3, 3, 3), **options)

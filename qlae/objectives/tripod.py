@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +91,8 @@ def compute_curvatures(forward: Forward, kinds: Sequence[str]) -> dict[str, tupl
         [center_Bx1xZ, center_Bx1xZ + steps_BxDxZ, center_Bx1xZ - steps_BxDxZ], axis=1
     )
     # One pass of all points: networks treat images apart, so they need not be passes of their own.
-    found = make_exact(forward.decoder).activations(points.reshape(-1, points.shape[-1]))
+    decoder: Any = forward.decoder
+    found = make_exact(decoder).activations(points.reshape(-1, points.shape[-1]))
     names = probe.activations or tuple(name for name in found if name != "logits")
 
     def estimate(name: str) -> tuple[jax.Array, ...]:
@@ -124,7 +126,7 @@ def check_activations(model: Autoencoder, probe: Probe) -> None:
     if not probe.activations:
         return
 
-    def activations(model: Autoencoder) -> dict[str, jax.Array]:
+    def activations(model: Any) -> dict[str, jax.Array]:
         return model.decoder.activations(jnp.zeros((1, model.latents.num_decoder_in)))
 
     found = nnx.eval_shape(activations, model)
