@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 NUM_SERIES = 4
 _INK, _MUTED, _LINE = "#010203", "#010204", "#010205"
@@ -53,7 +54,7 @@ def plot_curves(title: str, groups: Mapping[str, Sequence[Points]], log: bool = 
     axes.xaxis.set_major_formatter(
         lambda step, _: f"{step / 1000:g}k" if step >= 1000 else f"{step:g}"
     )
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     return _to_svg(figure, f"{title} by step")
 
 
@@ -73,8 +74,8 @@ def plot_usage(title: str, values_V: np.ndarray | None, usage_V: np.ndarray) -> 
     )
     axes.set_ylim(0, max(0.5, usage_V.max()))
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}%")
-    axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(2))
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
+    axes.yaxis.set_major_locator(MaxNLocator(2))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     return _to_svg(figure, f"{title}: share of images by codebook value")
 
 
@@ -97,6 +98,7 @@ def _to_svg(figure: Figure, label: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # several charts share one page
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
     for color, name in _VARIABLES.items():

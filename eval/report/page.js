@@ -1,7 +1,7 @@
 // Latents to play with, and a table that reads its values aloud. Without it the page is complete.
 "use strict";
 
-const explorers = [...document.querySelectorAll(".explorer")].map(makeExplorer);
+document.querySelectorAll(".explorer").forEach(makeExplorer);
 
 function makeExplorer(element, number) {
   const data = JSON.parse(document.getElementById(`data-${number}`).textContent);
@@ -98,11 +98,10 @@ function makeExplorer(element, number) {
   });
   element.querySelector("button").addEventListener("click", () => pick(image));
   pick(Number(element.querySelector(`input[name="image${number}"]:checked`).value));
-  return { decode, latents };
 }
 
 for (const table of document.querySelectorAll("table.nmi")) {
-  const says = table.parentElement.querySelector("output");
+  const says = table.closest(".scroll").parentElement.querySelector("output");
   const rows = [...table.tBodies[0].rows].map((row) => [...row.querySelectorAll("td")]);
   const tell = (cell) => (says.textContent = cell.dataset.says);
   const locate = (cell) => {

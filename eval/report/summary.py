@@ -112,7 +112,8 @@ def make_album(run: RestoredModel, data_dir: str | None = None) -> Album:
     data = make_data(config)
     indices = data.split.test_indices
     # Evenly from the whole grid, whose order is the sources'.
-    indices = indices[np.arange(min(_NUM_ENCODED, len(indices))) * len(indices) // _NUM_ENCODED]
+    count = min(_NUM_ENCODED, len(indices))
+    indices = indices[np.arange(count) * len(indices) // count]
     latents_NxZ = run.encode(data.dataset.images(indices))
     spec = data.dataset.spec
     chosen = find_clear_images(spec, spec.sources_at(indices), _NUM_IMAGES)

@@ -32,7 +32,7 @@ def workdir(tmp_path_factory):
 def page(workdir):
     """Its report's file."""
     folder = workdir.parent / "report"
-    code, output, errors = runs.run("eval.report", str(workdir), f"--out={folder}")
+    code, output, errors = runs.run("eval.report.__main__", str(workdir), f"--out={folder}")
     assert code == 0, errors
     assert output.strip() == str(folder / "index.html")
     return folder / "index.html"
@@ -143,7 +143,9 @@ def test_clicks_and_arrow_keys_change_the_picture(page):
 
 
 def test_without_records_or_runs_nothing_is_written(tmp_path):
-    code, _, errors = runs.run("eval.report", str(tmp_path), f"--out={tmp_path / 'report'}")
+    code, _, errors = runs.run(
+        "eval.report.__main__", str(tmp_path), f"--out={tmp_path / 'report'}"
+    )
     assert (code, len(errors.splitlines())) == (2, 1)
     assert "no run at" in errors
     assert not (tmp_path / "report").exists()
@@ -152,7 +154,9 @@ def test_without_records_or_runs_nothing_is_written(tmp_path):
 def test_a_run_without_scores_is_sent_to_the_worker(workdir, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text((workdir / "config.json").read_text())
-    code, _, errors = runs.run("eval.report", str(tmp_path), f"--out={tmp_path / 'report'}")
+    code, _, errors = runs.run(
+        "eval.report.__main__", str(tmp_path), f"--out={tmp_path / 'report'}"
+    )
     assert (code, len(errors.splitlines())) == (2, 1)
     assert "has not been evaluated: python -m eval.worker" in errors
     assert not (tmp_path / "report").exists()
