@@ -60,7 +60,7 @@ def test_the_readers_equal_the_model(tmp_path, model, network):
 
 
 def readers():
-    """The reader in NumPy and, where PyTorch is installed (`make interop`), the one in PyTorch."""
+    """The reader in NumPy and, where PyTorch is installed, the one in PyTorch."""
     yield with_numpy.load, np.asarray
     if importlib.util.find_spec("torch"):
         import torch
