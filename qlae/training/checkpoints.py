@@ -46,6 +46,11 @@ def find_differences(workdir: epath.PathLike, step: int, abstract_params: Params
     with _reading(path):
         stored = ocp.checkpointables_metadata(path).metadata["params"]
     found, expected = _describe(stored), _describe(abstract_params)
+    if not found:
+        raise UserError(
+            f"the checkpoint {path} cannot be read (damaged: it names no parameters); move it away "
+            "to go on from the checkpoint before it"
+        )
     return [
         f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'nothing')}"
         for name in sorted(found | expected)
