@@ -92,7 +92,9 @@ def open_browser() -> Iterator[Browser]:
     ):
         try:
             port = next(
-                match[1] for line in driver.stdout if (match := re.search(r"successfully on port (\d+)", line))
+                match[1]
+                for line in driver.stdout
+                if (match := re.search(r"successfully on port (\d+)", line))
             )
             options = {"args": [*_FLAGS, f"--user-data-dir={profile}"]}
             wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
