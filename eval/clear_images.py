@@ -12,8 +12,8 @@ _SIZES = ("scale", "size")
 def find_clear_images(spec: DatasetSpec, sources_NxS: np.ndarray, count: int) -> np.ndarray:
     """Finds images in which sources can be told apart at a glance.
 
-    Where the dataset has hues, theirs are far from each other on the circle; then large objects
-    come first.
+    Where the dataset has hues, theirs are far from each other on the circle; and the objects are
+    among the larger ones.
 
     Args:
         spec: of the dataset.
@@ -21,7 +21,8 @@ def find_clear_images(spec: DatasetSpec, sources_NxS: np.ndarray, count: int) ->
         count: how many are wanted.
 
     Returns:
-        (count,) positions among the N, spread evenly over the clearest.
+        (count,) positions among the N, spread evenly over the clearest; fewer images than wanted
+        repeat.
     """
     values_NxS = spec.values_at(sources_NxS)
     hues = [i for i, name in enumerate(spec.source_names) if name.endswith("_hue")]
@@ -31,8 +32,7 @@ def find_clear_images(spec: DatasetSpec, sources_NxS: np.ndarray, count: int) ->
         apart_N = np.abs(values_NxS[:, first] - values_NxS[:, second])
         gap_N = np.minimum(gap_N, np.minimum(apart_N, 1 - apart_N))
     # Rounded: a gap of 0.3 is one whichever two hues it lies between.
-    score_N = gap_N.round(6) * 1000 + values_NxS[:, sizes].sum(1)
-    clearest = np.argsort(-score_N, kind="stable")
-    best = clearest[score_N[clearest] == score_N[clearest[0]]]
-    pool = np.sort(best if len(best) >= count else clearest[:count])
-    return pool[(np.arange(count) * 2 + 1) * len(pool) // (2 * count)]
+    pool = np.flatnonzero(gap_N.round(6) >= np.sort(gap_N.round(6))[-count])
+    size_N = values_NxS[:, sizes].sum(1)
+    large = pool[size_N[pool] >= np.median(size_N[pool])]
+    return large[(np.arange(count) * 2 + 1) * len(large) // (2 * count)]

@@ -35,7 +35,10 @@ def main(arguments: Sequence[str]) -> None:
         lambda leaf: np.asarray(leaf).astype(np.float16).astype(np.float32), run.load(step)
     )
     out.mkdir(parents=True)
-    ocp.save_checkpointables(get_checkpoint_path(out, step), {"params": rounded})
+    checkpoint = get_checkpoint_path(out, step)
+    ocp.save_checkpointables(checkpoint, {"params": rounded})
+    # Orbax names this machine's directory there; that the file exists is all that is read of it.
+    (checkpoint / "commit_success.txt").write_text("saved\n")
     (out / "config.json").write_text((run.directory.path / "config.json").read_text())
     print(out)
 

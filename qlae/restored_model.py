@@ -2,11 +2,13 @@
 
 import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from ml_collections import ConfigDict
 from numpy.typing import ArrayLike
 
@@ -135,16 +137,24 @@ class RestoredModel:
         return self.decode(np.asarray(self.model.latents.draw_prior(jax.random.key(seed), count)))
 
     @functools.cached_property
-    def _encode(self):
-        return jax.jit(lambda images: self.model.encode(images).latents)
+    def _encode(self) -> Callable[[ArrayLike], jax.Array]:
+        return self._jit(lambda model, images: model.encode(images).latents)
 
     @functools.cached_property
-    def _decode(self):
-        def decode(latents_BxZ: jax.Array) -> jax.Array:
-            logits = self.model.decode(self.model.latents.lookup(latents_BxZ))
+    def _decode(self) -> Callable[[ArrayLike], jax.Array]:
+        def decode(model: Model, latents_BxZ: jax.Array) -> jax.Array:
+            logits = model.decode(model.latents.lookup(latents_BxZ))
             return jax.nn.sigmoid(logits.astype(jnp.float32))
 
-        return jax.jit(decode)
+        return self._jit(decode)
+
+    def _jit(
+        self, function: Callable[[Model, jax.Array], jax.Array]
+    ) -> Callable[[ArrayLike], jax.Array]:
+        """Compiles with the parameters as an argument: XLA would fold constants, at length."""
+        graphdef, state = nnx.split(self.model)
+        jitted = jax.jit(lambda state, x: function(nnx.merge(graphdef, state), x))
+        return functools.partial(jitted, state)
 
     def _check_images(self, images_BxHxWxC: np.ndarray) -> np.ndarray:
         images = np.asarray(images_BxHxWxC)

@@ -38,7 +38,10 @@ def make_page(summaries: list[Summary]) -> str:
         [
             f"<header><h1>{escape(title)}</h1>{_lead(summaries)}</header><main>",
             _show_scores(groups),
-            *(_show_run(each, number, budget) for number, each in enumerate(shown)),
+            *(
+                _show_run(each, "Latents" if len(summaries) == 1 else each.label, number, budget)
+                for number, each in enumerate(shown)
+            ),
             _show_curves(groups),
             _show_origin(shown),
             "</main>",
@@ -94,10 +97,10 @@ def _format(values: list[float | None]) -> str:
     return f"{mean:.{digits}f}" + (f" ± {half_width:.{digits}f}" if half_width is not None else "")
 
 
-def _show_run(summary: Summary, number: int, budget: int) -> str:
+def _show_run(summary: Summary, title: str, number: int, budget: int) -> str:
     """Pictures first, then which latent tells what."""
     album, record = summary.album, summary.last
-    parts = [f"<section><h2>{escape(summary.label)}</h2>"]
+    parts = [f"<section><h2>{escape(title)}</h2>"]
     if album is not None:
         parts += [
             '<p class="lead">Each row changes one latent of the picture and keeps the rest; it is '

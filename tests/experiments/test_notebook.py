@@ -38,7 +38,7 @@ def execute(workdir) -> None:
 def test_it_has_at_most_eight_short_cells():
     cells = list_cells()
     assert len(cells) <= 8
-    assert all(len(cell.splitlines()) <= 12 for cell in cells)
+    assert all(len(cell.splitlines()) <= 15 for cell in cells)
 
 
 @pytest.mark.parametrize("model", ["qlae", "beta_vae"])
