@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from experiments.benchmarks import report, steps
+
+pytestmark = pytest.mark.process
 
 
 def test_a_row_has_times_counts_and_shares():
