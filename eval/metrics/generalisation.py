@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.dialects import DEFAULT_DIALECT, Dialect, get_dialect
-from eval.metrics.errors import InputError
-from eval.metrics.explicitness import compute_explicitness
-from eval.metrics.samples import make_samples
+from .dialects import DEFAULT_DIALECT, Dialect, get_dialect
+from .errors import InputError
+from .explicitness import compute_explicitness
+from .samples import make_samples
 
 
 def compute_infoe_unseen(

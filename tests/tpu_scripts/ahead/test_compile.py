@@ -107,7 +107,7 @@ def test_a_step_that_does_not_fit(capsys):
         (("--topology=v5e:4x4", f"--config={QLAE}", "--config.batch_size=0"), "at least 1"),
         (
             ("--topology=v5e:4x4", f"--config={QLAE}", "--config.population.seeds=0"),
-            "population.seeds=0: at least 1",
+            "population.seeds=0: expected a whole number of at least 1",
         ),
         (("--topology=v5e:4x4",), "--config=FILE.py:DATASET are both needed"),
         (("--topology=v5e:4x4", f"--config={QLAE}", "--slices=0"), "--slices"),

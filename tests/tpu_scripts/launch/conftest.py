@@ -25,20 +25,14 @@ QUICK = [
     *("--worker_timeout=60", "--provision_timeout=600", "--max_retries=3", "--ssh_user=tester"),
 ]
 CONFIG = """
-from ml_collections import ConfigDict
+from experiments.configs import qlae
 
 def get_config(dataset):
     if not dataset.startswith("shapes3d"):
         raise ValueError(f"unknown dataset {dataset!r}: did you mean shapes3d?")
-    return ConfigDict({
-        "batch_size": 128,
-        "data": {"name": dataset, "data_dir": "~/data"},
-        "mesh": {"data": -1, "population": -1},
-        "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.1},
-        "population": {"seeds": 1, "learning_rate": (), "weight_decay": (), "weights": {}},
-        "seed": 0,
-        "weights": {},
-    })
+    config = qlae.get_config(dataset)
+    config.data.data_dir = "~/data"
+    return config
 """
 
 
