@@ -7,7 +7,7 @@ WORKDIR ?= runs/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check interop bench lint wheel lock clean
+.PHONY: run test check slow interop bench lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
 	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
@@ -17,11 +17,14 @@ run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what
 	JAX_PLATFORMS=$${JAX_PLATFORMS:-$$platforms} \
 	  $(BIN)/python -m experiments.quickstart --workdir="$(WORKDIR)"
 
-test: lint  ## Every test, after lint and types.
+test: lint  ## The tests, after lint and types; `make slow` has those that take minutes each.
 	$(PYTEST)
 
 check: lint  ## Lint, types, and the tests that start no process.
-	$(PYTEST) -m "not process and not interop"
+	$(PYTEST) -m "not process and not interop and not slow"
+
+slow: $(VENV)/.dev  ## The tests that take minutes each: restarts, stores, grids.
+	$(PYTEST) -m slow
 
 interop: $(VENV)/.dev build/xpk/.ready  ## Against other people's programs: the real gcloud, xpk's parser.
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m interop -rs

@@ -9,6 +9,8 @@ from eval.ceilings import PERFECT, choose_ceilings, compute_ceilings
 from eval.metrics.generalisation import compute_infoe_unseen
 from eval.metrics.registry import METRICS, compute_metrics
 
+pytestmark = pytest.mark.slow
+
 # One dataset for each distinct grid.
 DATASETS = {spec.cardinalities: name for name, spec in SPECS.items()}.values()
 # Scores that a perfect code satisfies whatever the grid; others have a ceiling there.

@@ -14,6 +14,8 @@ from qlae.run_directory import list_steps
 from tests import runs
 from tests.qlae.training.test_steps import train
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--config.num_steps=4", "--config.checkpoint_every=2", "--config.log_every=2")
 # One of each kind of latents, of players and of terms.
 KINDS = ("fsq", "qlae_normalized_hessian", "factor_vae", "factor_qvae", "dvae")

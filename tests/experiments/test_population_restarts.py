@@ -19,7 +19,7 @@ from qlae.training.checkpoints import Checkpoints
 from tests import runs
 from tests.experiments.test_distributed import start_together
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 RATES = ("0.002", "0.003", "0.004")
 LONG = ("--config.num_steps=48", "--config.checkpoint_every=8", "--config.log_every=4")

@@ -12,7 +12,7 @@ from qlae.run_directory import list_steps
 from tests import runs
 from tests.store.faults import Faults
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 RUN = "gs://bucket/runs/tiny"
 SHORT = (
