@@ -34,5 +34,6 @@ def find_clear_images(spec: DatasetSpec, sources_NxS: np.ndarray, count: int) ->
     # Rounded: a gap of 0.3 is one whichever two hues it lies between.
     pool = np.flatnonzero(gap_N.round(6) >= np.sort(gap_N.round(6))[-count])
     size_N = values_NxS[:, sizes].sum(1)
-    large = pool[size_N[pool] >= np.median(size_N[pool])]
+    middle = (size_N[pool].min() + size_N[pool].max()) / 2
+    large = pool[size_N[pool] >= middle]
     return large[(np.arange(count) * 2 + 1) * len(large) // (2 * count)]
