@@ -4,13 +4,15 @@ import dataclasses
 import json
 import sys
 
+import pytest
+
 from data_pipelines.specs import Source
 from experiments.benchmarks import data_pipeline
 
+pytestmark = pytest.mark.process
+
 PEER = f"""#!{sys.executable}
 import json, sys
-
-pytestmark = pytest.mark.process
 print(json.dumps({{"tensorflow": "0.0"}}), flush=True)
 for line in sys.stdin:
     print(json.dumps({{"images_per_second": 1000.0, "processor_us": 9.0}}), flush=True)
