@@ -112,6 +112,7 @@ def make_runs(arguments: argparse.Namespace) -> Iterator[Run]:
     for flag, values in (("arms", arguments.arms), ("seeds", arguments.seeds)):
         if not values or len(set(values)) < len(values):
             raise UserError(f"--{flag} must list at least one, and none twice")
+    _fill(arguments.config, "arm", "dataset")  # What else stands in braces is said first.
     if len(arguments.arms) > 1 and "{arm}" not in arguments.config:
         raise UserError(f"--config={arguments.config} has no {{arm}}, but there are several arms")
     datasets = arguments.datasets if "{dataset}" in arguments.config else [None]

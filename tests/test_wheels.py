@@ -57,14 +57,16 @@ def install(wheel: Path, folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def link_requirements(distribution, packages: Path) -> None:
+def link_requirements(distribution, packages: Path, extras: str = "") -> None:
     """Links what `distribution` needs, and what that needs, from this environment."""
     for requirement in distribution.requires or ():
-        name, _, marker = requirement.partition(";")
-        if "extra ==" in marker:
+        needed, _, marker = requirement.partition(";")
+        extra = re.search(r"extra == [\"'](.+?)[\"']", marker)
+        if extra and extra[1] not in extras.split(","):
             continue
+        name, wanted = re.match(r"([\w.-]+)(?:\[(.+?)\])?", needed).groups()
         try:
-            found = importlib.metadata.distribution(re.match(r"[\w.-]+", name)[0])
+            found = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue  # for another platform
         tops = {file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "bin")}
@@ -72,7 +74,7 @@ def link_requirements(distribution, packages: Path) -> None:
         for top in new:
             (packages / top).symlink_to(found.locate_file(top))
         if new:
-            link_requirements(found, packages)
+            link_requirements(found, packages, wanted or "")
 
 
 def run(python: Path, code: str, folder: Path) -> str:

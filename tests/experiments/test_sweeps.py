@@ -75,7 +75,7 @@ def test_a_failed_run_does_not_stop_the_sweep_but_is_reported(tmp_path):
 def test_a_population_is_as_far_as_its_members(tmp_path):
     arguments = (f"--root={tmp_path}", CONFIG, "--arms=ae", "--seeds=0", "--dry_run")
     short = "population.seeds=2;num_steps=2"
-    root = tmp_path / "ae/population_seeds_2_num_steps_2/seed_0"
+    root = tmp_path / "ae/population.seeds_2_num_steps_2/seed_0"
 
     def find_state():
         code, output, errors = runs.run("experiments.sweeps", *arguments, "--overrides", short)

@@ -99,11 +99,11 @@ def reaping(cloud: Cloud):
 def install_programs(tmp_path, monkeypatch):
     """Puts programs that play something first on PATH: name -> file in `fakes`."""
 
-    def install(**programs: str) -> pathlib.Path:
+    def install(programs: dict[str, str]) -> pathlib.Path:
         binaries = tmp_path / "bin"
         binaries.mkdir()
         for program, source in programs.items():
-            wrapper = binaries / program.replace("_", ".")
+            wrapper = binaries / program
             line = shlex.join([sys.executable, "-IS", str(FAKES / source)])
             wrapper.write_text(f'#!/bin/sh\nexport FAKE_PROGRAM="$0"\nexec {line} "$@"\n')
             wrapper.chmod(0o755)
@@ -121,8 +121,9 @@ def install_programs(tmp_path, monkeypatch):
 def cloud(tmp_path, install_programs):
     """The fake cloud, its programs first on PATH."""
     fakes = {name: f"{name}.py" for name in ("gcloud", "xpk", "kubectl")}
-    install_programs(python3_11="python311.py", gke="gcloud.py", **fakes)
-    (tmp_path / "bin/gke").rename(tmp_path / "bin/gke-gcloud-auth-plugin")
+    fakes |= dict.fromkeys(("ssh", "scp", "ssh-keygen", "ssh-add"), "keys.py")
+    fakes |= {"python3.11": "python311.py", "gke-gcloud-auth-plugin": "gcloud.py"}
+    install_programs(fakes)
     cloud = Cloud(tmp_path / "cloud")
     with reaping(cloud):
         yield cloud

@@ -41,7 +41,7 @@ NO_ACCELERATOR = Refusal(
 @pytest.fixture
 def api(tmp_path, install_programs, monkeypatch):
     """The services, with ssh and scp stubs on PATH and every gcloud call written down."""
-    binaries = install_programs(ssh="ssh.py", scp="ssh.py", python3_11="python311.py")
+    binaries = install_programs({"ssh": "ssh.py", "scp": "ssh.py", "python3.11": "python311.py"})
     (binaries / "gcloud").write_text(
         f'#!/bin/sh\necho "$*" | head -1 >>{tmp_path}/gcloud.log\nexec {GCLOUD} "$@"\n'
     )
