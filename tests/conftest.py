@@ -7,7 +7,10 @@ import tempfile
 import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+# Without fusion emitters XLA compiles in a third of the time; what it compiles is 5% slower.
+os.environ["XLA_FLAGS"] = (
+    "--xla_cpu_use_fusion_emitters=false --xla_force_host_platform_device_count=8"
+)
 # Processes that tests start inherit these; the same tiny programs compile again and again.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="qlae-tests-")

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -32,10 +33,8 @@ def start(
     `prefix` is a command that runs it, such as a shell that first sets limits; `root` may be a copy
     of the project.
     """
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
+    flags = re.sub(r"device_count=\d+", f"device_count={devices}", os.environ["XLA_FLAGS"])
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", module, *arguments],
         cwd=root,
