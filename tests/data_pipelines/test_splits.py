@@ -1,5 +1,6 @@
 """Splits on the full grids: disjoint, covering, and the same everywhere."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +18,17 @@ ROOT = Path(__file__).parents[2]
 NAMES = sorted(SPECS)
 
 
+@functools.cache
+def find_split(name, protocol):
+    """Returns the split of a whole grid, which takes up to seconds, once."""
+    return make_split(get_spec(name), SplitOptions(protocol, seed=1))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "paper"])
 def test_sets_are_disjoint_sorted_and_of_the_size_asked(name, protocol):
     spec = get_spec(name)
-    split = make_split(spec, SplitOptions(protocol, seed=3))
+    split = find_split(name, protocol)
     expected = min(10_000, spec.num_images // 10)
     assert len(split.validation_indices) == len(split.test_indices) == expected
     sets = [split.get_indices(part) for part in ("train", "validation", "test", "unseen")]
@@ -47,7 +54,7 @@ def test_small_sets_keep_their_images():
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_sources_of_test_images_are_independent(name, protocol):
     spec = get_spec(name)
-    sources = spec.sources_at(make_split(spec, SplitOptions(protocol, seed=1)).test_indices)
+    sources = spec.sources_at(find_split(name, protocol).test_indices)
     for axis, cardinality in enumerate(spec.cardinalities):
         expected = len(sources) / cardinality
         counts = np.bincount(sources[:, axis], minlength=cardinality)
@@ -59,7 +66,7 @@ def test_sources_of_test_images_are_independent(name, protocol):
 @pytest.mark.parametrize("name", NAMES)
 def test_compositional_pairs_are_unseen_while_every_value_is_seen(name):
     spec = get_spec(name)
-    split = make_split(spec, SplitOptions("compositional", seed=1))
+    split = find_split(name, "compositional")
     assert split.heldout_pairs
     train, unseen = spec.sources_at(split.train_indices), spec.sources_at(split.unseen_indices)
     shown = np.zeros(len(unseen), bool)

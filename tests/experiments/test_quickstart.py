@@ -16,14 +16,22 @@ def quickstart(workdir, *overrides):
     )
 
 
-def test_it_trains_scores_and_shows_a_table_then_says_that_it_is_complete(tmp_path):
-    workdir = os.path.relpath(tmp_path / "run", runs.ROOT)  # as `make run` gives it
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Returns a run's directory, as `make run` gives it, and what was said on the way."""
+    folder = tmp_path_factory.mktemp("quickstart") / "run"
+    workdir = os.path.relpath(folder, runs.ROOT)
     code, output, errors = quickstart(workdir)
     assert code == 0, errors
+    return folder, workdir, output, errors
+
+
+def test_it_trains_scores_and_shows_a_table_then_says_that_it_is_complete(finished):
+    folder, workdir, output, errors = finished
     rows = re.findall(r"^ +(\d+)  +(\d\.\d{3})", output, re.MULTILINE)
     assert [int(step) for step, _ in rows] == [10, 20, 30, 40]
     assert output.splitlines()[-1] == f"{workdir}/report/index.html"
-    assert (tmp_path / "run" / "report" / "index.html").stat().st_size > 50_000
+    assert (folder / "report" / "index.html").stat().st_size > 50_000
     assert re.search(r"step 40/40 · [\d.]+ steps/s · ETA 0:00 · loss 0\.\d+", errors)
     code, output, _ = quickstart(workdir)
     assert code == 0
@@ -31,13 +39,10 @@ def test_it_trains_scores_and_shows_a_table_then_says_that_it_is_complete(tmp_pa
     assert re.findall(r"^ +(\d+)  ", output, re.MULTILINE) == ["10", "20", "30", "40"]
 
 
-def test_another_config_is_refused_and_the_run_left_as_it_is(tmp_path):
-    workdir = tmp_path / "run"
-    assert quickstart(workdir, "--config.num_steps=10")[0] == 0
-    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()}
+def test_another_config_is_refused_and_the_run_left_as_it_is(finished):
+    folder, workdir, *_ = finished
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     code, _, errors = quickstart(workdir, "--config.num_steps=20")
     assert code == 2
-    assert "holds a run of another config: num_steps is 10 there and 20 here" in errors
-    assert before == {
-        path: path.stat().st_mtime_ns for path in workdir.rglob("*") if path.is_file()
-    }
+    assert "holds a run of another config: num_steps is 40 there and 20 here" in errors
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

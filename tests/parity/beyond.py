@@ -132,8 +132,9 @@ def check_factor(golden: Golden, program: Program, report: Report, dtype: str) -
     for name, value in outputs.items():
         report.add_value(name.rsplit("/", 1)[0], name, golden[name], value)
     players = dict(zip(("vae", "disc"), program.players, strict=True))
+    run = Run(golden, program, params, image)
     for side, player in players.items():
-        run = Run(golden, program, params, image)
+        run.restart()
         run.handed = {"joint": outputs["out/weights"]}
         for step in range(3):
             metrics = run.move(player, draws[side])
@@ -141,13 +142,13 @@ def check_factor(golden: Golden, program: Program, report: Report, dtype: str) -
             report.add_value(f"{side}/steps", str(step), stored, metrics["loss/total"])
             if step == 0:
                 _add_losses(report, golden, side, metrics)
-                grads = run.grads(player, params, draws[side])
-                report.add_grads(f"{side}/grad", golden.params(f"{side}/grad", dtype), grads)
+                stored = golden.params(f"{side}/grad", dtype)
+                report.add_grads(f"{side}/grad", stored, run.grads)
                 after = golden.params(f"{side}/after1", dtype)
                 report.add_params(f"{side}/after1", after, select(run.params, player), 1e-3)
         after = golden.params(f"{side}/after3", dtype)
         report.add_params(f"{side}/after3", after, select(run.params, player), 2e-2)
-    run = Run(golden, program, params, image)
+    run.restart()
     for turn in (1, 2):
         for side, player in players.items():
             metrics = run.move(player, draws[side])

@@ -52,7 +52,7 @@ def check_autoencoder(golden: Golden, program: Program, report: Report, dtype: s
         report.add_value("steps", str(step), golden["steps/total"][step], metrics["loss/total"])
         if step == 0:
             _add_losses(report, golden, "loss", metrics)
-            _add_grads(report, golden, "grad", run.grads(player, params, draws), dtype)
+            _add_grads(report, golden, "grad", run.grads, dtype)
             report.add_params("after1", golden.params("after1", dtype), run.params, 1e-3)
     report.add_params("after3", golden.params("after3", dtype), run.params, 2e-2)
 
@@ -64,19 +64,19 @@ def check_gan(golden: Golden, program: Program, report: Report, dtype: str) -> N
     draws = {side: _gan_draws(golden, side, dtype) for side in players}
     outputs = _gan_outputs(golden, program, params, image, draws["enc"]["latents"], dtype)
     _add_outputs(report, golden, "enc/out", outputs)
+    run = Run(golden, program, params, image)
     for side, player in players.items():
-        run = Run(golden, program, params, image)
+        run.restart()
         for step in range(3):
             metrics = run.move(player, draws[side])
             if step == 0:
                 _add_losses(report, golden, f"{side}/loss", metrics)
-                grads = run.grads(player, params, draws[side])
-                _add_grads(report, golden, f"{side}/grad", grads, dtype)
+                _add_grads(report, golden, f"{side}/grad", run.grads, dtype)
                 stored = golden.params(f"{side}/after1", dtype)
                 report.add_params(f"{side}/after1", stored, select(run.params, player), 1e-3)
         stored = golden.params(f"{side}/after3", dtype)
         report.add_params(f"{side}/after3", stored, select(run.params, player), 2e-2)
-    run = Run(golden, program, params, image)
+    run.restart()
     for letter in str(golden["alt/schedule"]).replace(",", ""):
         side = {"E": "enc", "G": "gen"}[letter]
         run.move(players[side], draws[side])

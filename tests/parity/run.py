@@ -23,20 +23,29 @@ def jit(function: Callable) -> Callable:
 
 
 class Run:
-    """Parameters and optimizer states that players move, as the train step does."""
+    """Parameters and optimizer states that players move, as the train step does.
+
+    Attributes:
+        grads: of the last move's loss in what its player trains, before clipping.
+    """
 
     def __init__(self, golden: Golden, program: Program, params: dict, image: jax.Array):
-        self.program, self.params, self.image = program, params, image
-        self.step = jnp.asarray(int(golden.hp("step0")))
+        self.program, self.image = program, image
+        self.moves = {player.name: self._make_move(player) for player in program.players}
+        self._start = params, int(golden.hp("step0"))
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets all moves; what is compiled stays."""
+        self.params, step = self._start
+        self.step = jnp.asarray(step)
         self.handed: dict = {}
-        self.states = {p.name: program.init_opt_state(p, params) for p in program.players}
-        self.updates = {
-            p.name: jit(make_update(program.graphdef, p, program.make_optimizer))
-            for p in program.players
-        }
+        self.grads: dict = {}
+        players = self.program.players
+        self.states = {p.name: self.program.init_opt_state(p, self.params) for p in players}
 
     def move(self, player: Player, draws: dict) -> dict:
-        self.params, self.states[player.name], metrics, handed = self.updates[player.name](
+        moved, self.grads = self.moves[player.name](
             self.params,
             self.states[player.name],
             self.program.hyperparameters,
@@ -44,16 +53,21 @@ class Run:
             draws | self.handed,
             self.step,
         )
+        self.params, self.states[player.name], metrics, handed = moved
         self.handed |= handed
         self.step = self.step + 1
         return metrics
 
-    def grads(self, player: Player, params: dict, draws: dict) -> dict:
-        step = self.step - 1
+    def _make_move(self, player: Player) -> Callable:
+        """Returns the train step's update, and the gradients that it keeps to itself."""
+        update = make_update(self.program.graphdef, player, self.program.make_optimizer)
 
-        def loss(trained: dict) -> jax.Array:
-            model = self.program.merge(params | trained)
-            weights = self.program.hyperparameters.weights
-            return player.loss(model, self.image, draws | self.handed, weights, step)[0]
+        def move(params, state, hyperparameters, image, draws, step):
+            def loss(trained: dict) -> jax.Array:
+                model = self.program.merge(params | trained)
+                return player.loss(model, image, draws, hyperparameters.weights, step)[0]
 
-        return jit(jax.grad(loss))(select(params, player))
+            moved = update(params, state, hyperparameters, image, draws, step)
+            return moved, jax.grad(loss)(select(params, player))
+
+        return jit(move)
