@@ -56,6 +56,7 @@ def _join(rest: Sequence[str]) -> Iterator[str]:
     """Yields overrides, `--config.KEY VALUE` joined as `--config.KEY=VALUE`."""
     words = iter(rest)
     for word in words:
+        word = re.sub(r"^--init_from\b", "--config.init_from", word)
         if not re.match(r"--config\.\w", word):
             raise UserError(f"unknown argument {word!r}: all arguments are --flags (see --help)")
         if "=" not in word:

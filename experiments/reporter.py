@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from experiments.live_line import LiveLine
@@ -16,6 +17,15 @@ from qlae.common.event_log import EventLog
 from qlae.training.metrics_buffer import Means
 
 Report = tuple[int, dict[int, dict[str, float]]]
+
+
+def make_reporter(
+    population: Population, num_steps: int, first_step: int
+) -> "Reporter | SilentReporter":
+    """Returns the reporter of this process: the first one reports, for all."""
+    if jax.process_index() == 0:
+        return Reporter(population, num_steps, first_step)
+    return SilentReporter()
 
 
 class Reporter:

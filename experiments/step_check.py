@@ -1,5 +1,6 @@
-"""A train step traced on shapes alone, before anything is claimed, compiled or computed."""
+"""A train step traced on shapes before anything is claimed, then compiled beside what is loaded."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -25,6 +26,13 @@ def check_step(trainer: Trainer) -> None:
             f"config.model's networks do not fit images of {height}x{width}: "
             f"{str(error).splitlines()[0][:200]}; look at kernel_sizes, strides and padding"
         ) from error
+
+
+def compile_step(trainer: Trainer) -> Future:
+    """Begins to compile the step, while the state is made or restored; returns what will be it."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="compile")
+    lowered = trainer.step.lower(*make_abstract_arguments(trainer))
+    return thread.submit(lowered.compile)
 
 
 def make_abstract_arguments(trainer: Trainer) -> tuple[Any, Any, dict[str, Any]]:

@@ -1,10 +1,10 @@
 """Trains the model of a config: the same program on one CPU, one GPU or a pod.
 
     python -m experiments.train --config=experiments/configs/qlae.py:shapes3d_rendered \\
-        --workdir=DIR [--config.KEY=VALUE ...]
+        --workdir=DIR [--config.KEY=VALUE ...] [--init_from=RUN[:STEP]]
 
 Run again with the same arguments it resumes, and its result is that of an uninterrupted run.
-`--list` shows models, datasets and metrics.
+`--init_from` starts from another run's parameters. `--list` shows models, datasets and metrics.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 from absl import logging
 from grain import DatasetIterator
 
@@ -27,9 +26,10 @@ from experiments.members import make_members
 from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from experiments.profiling import profile_steps
-from experiments.reporter import Reporter, SilentReporter
-from experiments.step_check import check_step
+from experiments.reporter import make_reporter
+from experiments.step_check import check_step, compile_step
 from experiments.trainer import Trainer, make_trainer
+from experiments.warm_start import check_source, warm_start
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
 from qlae.objectives.player import Metrics
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> Exit:
         config = load_config(options.config, overrides)
         check_config(config)
         population = Population(make_members(config, RunDirectory(options.workdir)))
+        check_source(population)
     processes.check_agreement(config)
     return train_population(population)
 
@@ -88,13 +89,12 @@ def train_population(population: Population) -> Exit:
     write_parameter_tables(population, trainer.program.abstract_params)
     paths = {index: population.members[index].directory.path for index in population.living}
     checkpoints = Checkpoints(paths, trainer.layout.take_member)
+    compiling = compile_step(trainer)
     state, first_step = restore_or_init(population, trainer, checkpoints, batches)
     announce(population, first_step)
-    take_step = make_take_step(population, trainer, batches)
-    is_first = jax.process_index() == 0
-    reporter = Reporter(population, schedule.num_steps, first_step) if is_first else None
+    take_step = make_take_step(population, trainer, compiling.result(), batches)
     with (
-        contextlib.closing(reporter or SilentReporter()) as reporting,
+        contextlib.closing(make_reporter(population, schedule.num_steps, first_step)) as reporting,
         contextlib.closing(checkpoints),
         Preemption().watch() as preemption,
     ):
@@ -115,14 +115,17 @@ def restore_or_init(
     slots = trainer.layout.assign_slots(population.living)
     step = checkpoints.find_newest(population.living)
     if step is None:
-        return trainer.init(trainer.put_seeds([population.members[s].config for s in slots])), 0
+        seeds = trainer.put_seeds([population.members[slot].config for slot in slots])
+        return warm_start(trainer.init(seeds), trainer), 0
     abstract = trainer.program.abstract_state
     loaded = {member: checkpoints.load(step, member, abstract) for member in population.living}
     batches.set_state(loaded[population.living[0]][1]["data"])
     return trainer.layout.put_stacked([loaded[slot][0] for slot in slots]), step
 
 
-def make_take_step(population: Population, trainer: Trainer, batches: DatasetIterator) -> Any:
+def make_take_step(
+    population: Population, trainer: Trainer, step: Any, batches: DatasetIterator
+) -> Any:
     """Returns the function that draws a batch and dispatches the step on it."""
     slots = trainer.layout.assign_slots(population.living)
     configs = [population.members[slot].config for slot in slots]
@@ -130,7 +133,7 @@ def make_take_step(population: Population, trainer: Trainer, batches: DatasetIte
     device_batches = map(trainer.feed.put, batches)
 
     def take_step(state: TrainState) -> tuple[TrainState, Metrics]:
-        return trainer.step(state, hyperparameters, next(device_batches))
+        return step(state, hyperparameters, next(device_batches))
 
     directory = population.members[0].directory.path / "profile"
     return profile_steps(take_step, trainer.config.profile.steps, directory)

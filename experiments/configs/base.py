@@ -95,6 +95,7 @@ def _make_config(
             "checkpoint_every": 5_000,
             "log_every": 100,
             "compute_dtype": "float32",
+            "init_from": "",  # RUN[:STEP], whose parameters a new run starts with
             "data": {
                 "name": dataset,
                 "image_size": 64,

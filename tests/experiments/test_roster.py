@@ -1,9 +1,12 @@
 """Who of a population lives, claims its directory, and fails."""
 
+import jax
+import numpy as np
 import pytest
 
 from experiments.config_file import load_config
 from experiments.members import make_members
+from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from qlae.common.errors import RunFailed, UserError
 from qlae.dataset_facts import DatasetFacts
@@ -53,6 +56,23 @@ def test_who_diverges_fails_alone_until_nobody_is_left(tmp_path, capsys):
         population.fail({0: "grad_norm is inf at step 9", 1: "x", 2: "grad_norm is inf at step 9"})
     assert population.members[1].directory.failure == failure
     assert make_population(tmp_path).living == []
+
+
+def test_processes_but_the_first_write_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jax.process_index", lambda: 1)
+    population = make_population(tmp_path)
+    population.claim(FACTS)
+    params = {"decoder": {"bias": jax.ShapeDtypeStruct((3,), np.float32)}}
+    write_parameter_tables(population, params)
+    population.fail({1: "loss/total is nan at step 7"})
+    assert population.living == [0, 2]
+    assert list(tmp_path.rglob("*")) == []
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("jax.process_index", lambda: 0)
+    population = make_population(tmp_path)
+    population.claim(FACTS)
+    write_parameter_tables(population, params)
+    assert "decoder" in (tmp_path / "seed_1/parameters.txt").read_text()
 
 
 def test_a_lone_run_that_failed_says_how_to_try_again(tmp_path):
