@@ -20,8 +20,8 @@ run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what
 test: lint  ## The tests, after lint and types; `make slow` has those that take minutes each.
 	$(PYTEST)
 
-check: lint  ## Lint, types, and the tests that start no process.
-	$(PYTEST) -m "not process and not interop and not slow"
+check: lint  ## Lint, types, and the tests that start no process and take no more than moments.
+	$(PYTEST) -m "not process and not heavy and not interop and not slow"
 
 slow: $(VENV)/.dev  ## The tests that take minutes each: restarts, stores, grids.
 	$(PYTEST) -m slow

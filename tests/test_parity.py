@@ -14,6 +14,7 @@ METRICS = {"guard_grid", "infomec_cases", "infomec_dialects"}  # Their tests are
 FILES = sorted(path for path in GOLDEN.glob("*.npz") if path.stem not in METRICS)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_float64_equals_the_authors_code(path):
     report = check(path, "float64")
@@ -21,6 +22,7 @@ def test_float64_equals_the_authors_code(path):
     assert not [(kind.name, *kind.worst) for kind in report.kinds.values() if not kind.passed]
 
 
+@pytest.mark.process
 def test_command_prints_the_worst_errors_and_refuses_other_files(tmp_path):
     other = tmp_path / "other.npz"
     np.savez(other, numbers=np.arange(3))

@@ -11,6 +11,7 @@ GOLDEN = Path(__file__).parent / "golden"
 FLOAT32 = ("qlae", "qlae_global", "qlae_fixed_values", "opt_ae", "quantized_infogan")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", FLOAT32)
 def test_float32_is_within_rounding(name):
     report = check(GOLDEN / f"{name}.npz", "float32")

@@ -19,6 +19,7 @@ def some_indices(count, seed=0):
     return np.random.default_rng(seed).integers(0, SPEC.num_images, count)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("image_size", [16, 33, 64, 80])
 def test_host_generic_and_jitted_images_are_equal_to_the_bit(image_size):
     dataset = make_dataset("shapes3d_rendered", image_size=image_size)

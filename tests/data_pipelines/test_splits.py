@@ -24,6 +24,7 @@ def find_split(name, protocol):
     return make_split(get_spec(name), SplitOptions(protocol, seed=1))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name != "paper"])
 def test_sets_are_disjoint_sorted_and_of_the_size_asked(name, protocol):
@@ -50,6 +51,7 @@ def test_small_sets_keep_their_images():
     assert (len(small.validation_indices), len(small.test_indices)) == (100, 200)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_sources_of_test_images_are_independent(name, protocol):

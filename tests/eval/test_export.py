@@ -36,6 +36,7 @@ def make_run(folder, model: str, network: str = "") -> RestoredModel:
     return RestoredModel(model_, directory, FACTS, 0)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("model", "network"),
     [

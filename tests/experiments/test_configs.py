@@ -62,6 +62,7 @@ def step_shapes(config: ConfigDict, name: str):
     return state, jax.eval_shape(step, state, program.hyperparameters, {"image": image})
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", DATASETS)
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_pair_builds_and_steps_at_paper_scale(arm, name):
@@ -104,6 +105,7 @@ def test_every_decoder_fits_a_64_pixel_image(make, decoder):
     assert jax.tree.structure(before) == jax.tree.structure(after)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("arm", ARMS)
 def test_losses_are_summed_in_float32_whatever_the_network_computes_in(arm):
     config = get_arm_config(arm, "shapes3d")

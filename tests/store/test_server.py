@@ -137,6 +137,7 @@ def run_python(code: str, environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", code], env=os.environ | environment, check=True)
 
 
+@pytest.mark.process
 def test_tensorboard_files_are_written_whole_at_each_flush(store):
     run_python(WRITE_EVENTS, store.environment())
     (events,) = (RUN / "logs/train").iterdir()
@@ -147,6 +148,7 @@ def test_tensorboard_files_are_written_whole_at_each_flush(store):
     assert sizes == sorted(sizes)
 
 
+@pytest.mark.process
 def test_each_client_is_known_by_its_door(store):
     code = "from etils import epath; epath.Path('gs://bucket/by').write_text('second')"
     run_python(code, store.environment("second"))

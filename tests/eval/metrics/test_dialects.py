@@ -22,6 +22,7 @@ def grid(num=3000, seed=0, cardinalities=CARDINALITIES):
     return np.stack([rng.integers(0, size, num) for size in cardinalities], axis=1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("part", range(4))
 def test_golden_cases(part):
     with np.load(GOLDEN, allow_pickle=False) as file:

@@ -25,6 +25,7 @@ def mixed(num=400, seed=0):
     return sources, sources @ mixing + rng.normal(size=(num, 4)) * 0.4
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("file", ["guard_grid", "infomec_dialects"])
 def test_golden(file):
     with np.load(GOLDEN / f"{file}.npz", allow_pickle=False) as arrays:

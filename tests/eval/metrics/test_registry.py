@@ -20,6 +20,7 @@ def samples(num=150):
     return sources, sources + rng.normal(size=(num, 3))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("discrete", [True, False])
 def test_every_metric_gives_finite_scalars_of_its_own_twice_the_same(discrete):
     sources, latents = samples()

@@ -16,6 +16,7 @@ from qlae.restore import restore
 from tests import runs
 from tests.eval.report import browser
 
+pytestmark = pytest.mark.process
 FOLDER = runs.ROOT / "eval" / "report"
 
 

@@ -6,6 +6,7 @@ import pytest
 from experiments.benchmarks import infomec
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("discrete", "layout"), [(True, "sparse"), (True, "dense"), (False, "")])
 def test_both_sides_agree(discrete, layout):
     # Among very few samples scikit-learn rounds distances, so real values need more of them.

@@ -1,10 +1,12 @@
 """The benchmark of populations measures what it says it does."""
 
 import jax
+import pytest
 
 from experiments.benchmarks import population
 
 
+@pytest.mark.heavy
 def test_each_size_has_a_row_with_the_lone_run_as_the_measure(monkeypatch):
     monkeypatch.setattr(population, "_MEMBERS", (1, 2))
     alone, both = population.measure("tests/configs/tiny.py", steps=2, repeats=1)

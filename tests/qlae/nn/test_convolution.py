@@ -29,6 +29,7 @@ PAIRS = [(conv, xla_conv), (transposed_conv, xla_transposed_conv)]
 SIZES = [(3, 1, 1), (4, 2, 1), (1, 1, 0)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("size", "stride", "padding"), SIZES)
 @pytest.mark.parametrize(("ours", "xlas"), PAIRS, ids=["conv", "transposed"])
 def test_value_and_gradients_equal_xlas(ours, xlas, size, stride, padding):

@@ -40,6 +40,7 @@ def show(decoder, directions, names=("logits",), size=32, weight=1.0):
     return Forward(Codes(z, z), image, image, 1, decoder, draws, probe, weights)
 
 
+@pytest.mark.heavy
 def test_signs_see_mixed_derivatives_alone_whatever_the_model_computes_in():
     forward = show(Polynomial(mixed=0.0, square=3.0), 4)
     assert jnp.abs(tripod.compute_hessian_penalty(forward)) < 1e-3
@@ -93,6 +94,7 @@ def test_a_latent_that_never_varies_has_finite_gradients():
     assert jnp.isfinite(grads).all()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_an_exact_copy_computes_in_float32_and_leaves_the_original(dtype):
     decoder = ResidualDecoder(3, (8, 8, 3), widths=(4, 4), dense=(8,), dtype=dtype)

@@ -32,6 +32,7 @@ def take_steps(trainer: Trainer, seeds, num_steps: int):
     return jax.device_get(state), history
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("model", ["qlae", "beta_tcvae", "qlinfo_wgan_gp"])
 def test_one_and_eight_devices_agree(model):
     (_, one), (_, eight) = train(model, 1, 6), train(model, 8, 6)
