@@ -115,6 +115,12 @@ def announce(population: Population, first_step: int) -> None:
         )
 
 
+def announce_end(population: Population, num_steps: int) -> None:
+    """Says of every living member that nothing is left to train."""
+    for index in population.living:
+        print(f"{population.members[index].directory.path} is complete: {num_steps:,} steps")
+
+
 class Pace:
     """Says when something is due that is to happen at most every so many seconds."""
 

@@ -16,12 +16,12 @@ from absl import logging
 from grain import DatasetIterator
 
 from experiments import processes
-from experiments.compilation_cache import keep_compiled
+from experiments.compilation import keep_compiled
 from experiments.config_check import check_config
 from experiments.config_file import load_config, parse_with_overrides
 from experiments.keeper import PopulationKeeper
 from experiments.listing import format_listing
-from experiments.live_line import announce
+from experiments.live_line import announce, announce_end
 from experiments.members import make_members
 from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
@@ -80,9 +80,7 @@ def train_population(population: Population) -> Exit:
         batches = trainer.make_batches()
     population.claim(trainer.facts)
     if population.is_complete:
-        for index in population.living:
-            path = population.members[index].directory.path
-            print(f"{path} is complete: {schedule.num_steps:,} steps")
+        announce_end(population, schedule.num_steps)
         population.check()
         return Exit.DONE
     keep_compiled(population.members[0].directory)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from data_pipelines.from_config import Data, make_data, make_prepare
 from data_pipelines.pipeline import make_train_iterator
+from experiments.compilation import jit_once
 from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_hyperparameters, make_program
 from qlae.training.feed import Feed
@@ -92,7 +93,7 @@ def make_trainer(
         program=program,
         layout=layout,
         feed=Feed(layout),
-        init=jax.jit(layout.map_init(program.init), out_shardings=layout.members),
+        init=jit_once(layout.map_init(program.init), layout.members),
         step=jax.jit(
             step,
             donate_argnums=0,
