@@ -12,6 +12,7 @@ kind of evaluation; where there are several, --dataset, --protocol and --split c
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str]) -> None:
         evaluations = Evaluations(options.data_dir)
         for arm, record in arms.typical.items():
             workdir = _find_workdir(options.runs, record)
-            figures[f"interventions_{arm}"] = plot_interventions(record, workdir, evaluations)
+            name = re.sub(r"[^\w.-]+", "_", arm).strip("_")
+            figures[f"interventions_{name}"] = plot_interventions(record, workdir, evaluations)
     folder = to_path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
