@@ -32,8 +32,7 @@ def plot_scores(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
                 axes.hlines(mean, place - 0.3, place + 0.3, color=color, lw=2)
                 if half_width is not None:
                     axes.vlines(place, mean - half_width, mean + half_width, color=color, lw=1.2)
-        if all(0 <= number <= 1 for numbers in by_arm.values() for number in numbers):
-            axes.set_ylim(0, 1.02)  # An interval may be wider than what a score can be.
+        _limit(axes, [number for numbers in by_arm.values() for number in numbers])
         axes.set_xticks(range(len(arms)), arms, rotation=35, ha="right", size=8)
         axes.set_title(score, loc="left", size=9)
     return figure
@@ -57,6 +56,7 @@ def plot_scores_by_step(curves: Mapping[str, Mapping[str, Sequence[Curve]]]) -> 
                 axes.fill_between(
                     steps, means - reach, means + reach, color=_color(number), alpha=0.15, lw=0
                 )
+        _limit(axes, [value for arm in by_arm.values() for run in arm for value in run.values()])
         axes.set_title(score, loc="left", size=9)
         axes.set_xlabel("step", size=8)
     panels[-1].legend(fontsize=7, frameon=False)
@@ -117,6 +117,12 @@ def _make_panels(count: int, width: float, height: float = 2.6) -> tuple[Figure,
         axes.tick_params(labelsize=7, length=2, colors=_INK)
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels
+
+
+def _limit(axes: Axes, values: Sequence[float]) -> None:
+    """Shows no more than a share can be, where all values are shares: intervals may be wider."""
+    if all(0 <= value <= 1 for value in values):
+        axes.set_ylim(0, 1.02)
 
 
 def _color(number: int) -> str:
