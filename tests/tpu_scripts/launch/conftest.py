@@ -137,6 +137,7 @@ def project(tmp_path, monkeypatch):
     (root / "experiments/configs").mkdir(parents=True)
     (root / "experiments/configs/tiny.py").write_text(CONFIG)
     (root / "requirements").mkdir()
+    (root / ".gitignore").write_text("__pycache__/\n")
     for lock in ("cpu", "tpu"):
         (root / "requirements" / f"{lock}.lock").write_text("")
     git = ("git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com")
