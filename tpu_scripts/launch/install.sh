@@ -14,7 +14,7 @@ install_with_uv() {
     --target .uv -r tpu_scripts/launch/uv.lock
   export UV_PYTHON_INSTALL_DIR=$PWD/.python
   if ! told=$(.uv/bin/uv python install --no-bin 3.11.18 2>&1); then
-    echo "error: no CPython 3.11.18 from github.com:" $told >&2
+    echo "error: no CPython 3.11.18 from github.com:" ${told##*error: } >&2
     return 1
   fi
   .uv/bin/uv python find --managed-python 3.11.18

@@ -76,7 +76,8 @@ class Cloud:
 def reaping(cloud: Cloud):
     """Adopts and buries the detached trainers, which init does slowly in some containers.
 
-    `tail --pid` takes a dead process for a running one until it is buried.
+    `tail --pid` takes a dead process for a running one until it is buried, and so does `kill -0`
+    its whole group.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER, on Linux.
@@ -86,7 +87,7 @@ def reaping(cloud: Cloud):
         while not done.wait(0.02):
             for path in cloud.root.glob("machines/*/*/*/*.pid"):
                 with contextlib.suppress(ValueError, OSError):
-                    os.waitpid(int(path.read_text()), os.WNOHANG)
+                    os.waitpid(-int(path.read_text()), os.WNOHANG)
 
     thread = threading.Thread(target=reap)
     thread.start()

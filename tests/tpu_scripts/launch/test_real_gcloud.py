@@ -16,7 +16,8 @@ import time
 import pytest
 
 from tests.tpu_scripts.launch.conftest import Cloud, reaping
-from tests.tpu_scripts.launch.tpu_api import Refusal, TpuApi
+from tests.tpu_scripts.launch.services import Refusal
+from tests.tpu_scripts.launch.tpu_api import TpuApi
 from tpu_scripts.launch import command
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -85,7 +86,7 @@ def launch(api, project, flags, capsys, record_property, request, tmp_path):
         verbs = [next((w for w in line.split() if w in words), "?") for line in sent]
         counts = ", ".join(f"{verbs.count(w)} {w}" for w in words if w in verbs)
         reached = len(read_ssh(api))
-        left = ", ".join(api.resources) or "nothing"
+        left = ", ".join(api.billed) or "nothing"
         name = request.node.name.removeprefix("test_").replace("_", " ")
         record_property("launch", f"| {name} | {counts} | {reached} | {left} | {code} |")
 
@@ -275,10 +276,11 @@ def test_launcher_killed_then_attached(api, launch, flags):
 
 @SLOW
 def test_deletion_fails_once(api, launch):
-    api.delete_refusals = [Refusal(503, "UNAVAILABLE", "The service is currently unavailable.")]
+    api.delete_refusals = [Refusal(409, "ABORTED", "Another operation is in progress.")]
     code, out, err = launch()
     assert (err, code) == ("", 0)
-    assert "not deleted" in out
+    assert "not deleted (ERROR: (gcloud.compute.tpus.queued-resources.delete) ABORTED: " in out
+    assert len([one for one in api.requests if one.startswith("DELETE")]) == 2
     assert api.resources == {}
 
 
@@ -290,6 +292,36 @@ def test_bucket_that_refuses(api, launch):
     assert "refuses this machine's service account" in err
     assert not list(api.root.glob("starts-*"))
     assert api.resources == {}
+
+
+@SLOW
+def test_evaluator_on_a_vm(api, launch):
+    """It runs beside, ends after training, and has an end of its own."""
+    api.play(train=[[1, 0]], evaluate=[1, 0])
+    code, out, err = launch("--evaluator=vm", "--service_account=trainer@my-project.example.com")
+    assert (err, code) == ("", 0)
+    assert "[evaluate] eval.worker start 1 on run-eval:0/0 with cpu" in out
+    assert "[evaluate] evaluate ended well" in out
+    (body,) = api.compute.created
+    assert body["scheduling"]["maxRunDuration"] == {"seconds": str(600 + 14 * 24 * 3600)}
+    assert body["scheduling"]["instanceTerminationAction"] == "DELETE"
+    assert body["labels"] == {"made-by": "qlae-launch"}
+    (account,) = body["serviceAccounts"]
+    assert account["email"] == "trainer@my-project.example.com"
+    assert account["scopes"] == ["https://www.googleapis.com/auth/cloud-platform"]
+    assert api.billed == []
+
+
+@SLOW
+def test_evaluator_refused(api, launch):
+    """Training does not depend on it, and says how to evaluate later."""
+    api.play(train=[[1, 0]])
+    api.compute.refusals = [Refusal(403, "QUOTA_EXCEEDED", "Quota 'N2_CPUS' exceeded. Limit: 0")]
+    code, out, err = launch("--evaluator=vm")
+    assert (err, code) == ("", 0)
+    assert "warning: the evaluator ended, training goes on: cannot create 'run-eval'" in out
+    assert "[train] train ended well" in out
+    assert (api.compute.created, api.billed) == ([], [])
 
 
 @SLOW
