@@ -6,6 +6,7 @@ plays the trainer: what the launcher sends to its workers is executed, not only 
 
 import contextlib
 import ctypes
+import glob
 import json
 import os
 import pathlib
@@ -84,10 +85,10 @@ def reaping(cloud: Cloud):
     done = threading.Event()
 
     def reap() -> None:
-        while not done.wait(0.02):
-            for path in cloud.root.glob("machines/*/*/*/*.pid"):
+        while not done.wait(0.05):
+            for path in glob.glob(f"{cloud.root}/machines/*/*/*/*.pid"):
                 with contextlib.suppress(ValueError, OSError):
-                    os.waitpid(-int(path.read_text()), os.WNOHANG)
+                    os.waitpid(-int(pathlib.Path(path).read_text()), os.WNOHANG)
 
     thread = threading.Thread(target=reap)
     thread.start()
@@ -98,15 +99,19 @@ def reaping(cloud: Cloud):
 
 @pytest.fixture
 def install_programs(tmp_path, monkeypatch):
-    """Puts programs that play something first on PATH: name -> file in `fakes`."""
+    """Puts programs that play something first on PATH: name -> module in `fakes`."""
 
     def install(programs: dict[str, str]) -> pathlib.Path:
         binaries = tmp_path / "bin"
         binaries.mkdir()
         for program, source in programs.items():
             wrapper = binaries / program
-            line = shlex.join([sys.executable, "-IS", str(FAKES / source)])
-            wrapper.write_text(f'#!/bin/sh\nexport FAKE_PROGRAM="$0"\nexec {line} "$@"\n')
+            # Imported, not run as a file: so it is compiled once and not at each of many calls.
+            line = f"import sys; sys.path.insert(0, {str(FAKES)!r}); import {source}"
+            python = shlex.join([sys.executable, "-IS", "-c", line])
+            shell = FAKES / f"{source}.sh"
+            quick = shell.read_text() if shell.exists() else ""
+            wrapper.write_text(f'#!/bin/sh\nexport FAKE_PROGRAM="$0"\n{quick}exec {python} "$@"\n')
             wrapper.chmod(0o755)
         monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
         monkeypatch.setenv("FAKE_CLOUD", str(tmp_path / "cloud"))
@@ -121,9 +126,9 @@ def install_programs(tmp_path, monkeypatch):
 @pytest.fixture
 def cloud(tmp_path, install_programs):
     """The fake cloud, its programs first on PATH."""
-    fakes = {name: f"{name}.py" for name in ("gcloud", "xpk", "kubectl")}
-    fakes |= dict.fromkeys(("ssh", "scp", "ssh-keygen", "ssh-add"), "keys.py")
-    fakes |= {"python3.11": "python311.py", "gke-gcloud-auth-plugin": "gcloud.py"}
+    fakes = {name: name for name in ("gcloud", "xpk", "kubectl")}
+    fakes |= dict.fromkeys(("ssh", "scp", "ssh-keygen", "ssh-add"), "keys")
+    fakes |= {"python3.11": "python311", "gke-gcloud-auth-plugin": "gcloud"}
     install_programs(fakes)
     cloud = Cloud(tmp_path / "cloud")
     with reaping(cloud):

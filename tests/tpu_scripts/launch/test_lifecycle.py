@@ -126,9 +126,9 @@ def test_partial_start_is_mended(cloud, run):
 
 def test_workers_that_never_come_up_are_named(cloud, run):
     cloud.play(dead=[["0/1", "1/3"]])
-    status, _, err = run(*FOUR_WORKERS, "--slices=2", "--worker_timeout=6")
+    status, _, err = run(*FOUR_WORKERS, "--slices=2", "--worker_timeout=1")
     assert status == 1
-    expected = "2 of 8 workers of run never came up in 6 s (slice/worker): 0/1, 1/3"
+    expected = "2 of 8 workers of run never came up in 1 s (slice/worker): 0/1, 1/3"
     assert err == f"error: {expected}\n"
     assert cloud.machines == []
 
@@ -200,9 +200,9 @@ def test_two_restarts_without_a_new_checkpoint_are_final(cloud, run):
 
 def test_a_silent_job_is_started_again(cloud, run):
     cloud.play(train=[[60, 0], [0.1, 0]])
-    status, out, _ = run("--silence_timeout=5")
+    status, out, _ = run("--silence_timeout=3", "--poll_seconds=0.3")
     assert status == 0
-    assert "train printed nothing for 5 s; trying again" in out
+    assert "train printed nothing for 3 s; trying again" in out
     assert "--- worker 0/0: running" in out
     assert cloud.verbs("create") == ["create"]
 
@@ -231,7 +231,7 @@ def test_broken_connection_is_followed_again(cloud, run):
 
 def test_unreachable_worker_is_replaced(cloud, run):
     cloud.play(train=[[60, 0], [0.2, 0]], cut=[1000, 0])
-    status, out, _ = run("--worker_timeout=10")
+    status, out, _ = run("--worker_timeout=5", "--poll_seconds=0.3")
     assert status == 0
     assert "its first worker is out of reach" in out
     assert cloud.verbs("create") == ["create"] * 2

@@ -1,6 +1,6 @@
 """The real gcloud against services played on loopback: what is billed in the end, in each scenario.
 
-A gcloud takes a second to start, so that most of these run in `make interop` only.
+A gcloud takes a second to start, so that all but the first run in `make interop` only.
 """
 
 import json
@@ -42,7 +42,7 @@ NO_ACCELERATOR = Refusal(
 @pytest.fixture
 def api(tmp_path, install_programs, monkeypatch):
     """The services, with ssh and scp stubs on PATH and every gcloud call written down."""
-    binaries = install_programs({"ssh": "ssh.py", "scp": "ssh.py", "python3.11": "python311.py"})
+    binaries = install_programs({"ssh": "ssh", "scp": "ssh", "python3.11": "python311"})
     (binaries / "gcloud").write_text(
         f'#!/bin/sh\necho "$*" | head -1 >>{tmp_path}/gcloud.log\nexec {GCLOUD} "$@"\n'
     )
@@ -109,6 +109,7 @@ def test_success(api, launch):
     assert node["metadata"]["startup-script"].startswith("#!/bin/bash\n")
 
 
+@SLOW
 def test_quota(api, launch):
     """A refusal for good makes nothing, and is not repeated."""
     api.refusals = [QUOTA]
@@ -119,6 +120,7 @@ def test_quota(api, launch):
     assert api.requests.count(CREATE) == 1
 
 
+@SLOW
 def test_node_not_found(api, launch):
     """The request is active, and its node is not there: no ssh, and nothing left."""
     api.node_states["run"] = None
