@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,10 +137,10 @@ def cloud(tmp_path, install_programs):
         cloud.kill_all()
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A committed source directory, which is also the working directory."""
-    root = tmp_path / "source"
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory):
+    """A committed source directory, made once, to be copied."""
+    root = tmp_path_factory.mktemp("committed") / "source"
     (root / "experiments/configs").mkdir(parents=True)
     (root / "experiments/configs/tiny.py").write_text(CONFIG)
     (root / "requirements").mkdir()
@@ -147,8 +148,16 @@ def project(tmp_path, monkeypatch):
     for lock in ("cpu", "tpu"):
         (root / "requirements" / f"{lock}.lock").write_text("")
     git = ("git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com")
-    for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "start")):
+    for arguments in (("init", "-q", "--template="), ("add", "-A"), ("commit", "-qm", "start")):
         subprocess.run([*git, *arguments], check=True)
+    return root
+
+
+@pytest.fixture
+def project(committed, tmp_path, monkeypatch):
+    """A committed source directory, which is also the working directory."""
+    root = tmp_path / "source"
+    shutil.copytree(committed, root)
     monkeypatch.chdir(root)
     for name in ("CLOUDSDK_CORE_PROJECT", "CLOUDSDK_COMPUTE_ZONE"):
         monkeypatch.delenv(name, raising=False)
@@ -175,20 +184,3 @@ def run(project, flags, capsys):
         return status, captured.out, captured.err
 
     return run
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Prints what was sent and left in each scenario with the real gcloud."""
-    reports = [report for kind in terminalreporter.stats.values() for report in kind]
-    rows = [
-        value
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == "launch" and report.when == "call"
-    ]
-    if rows:
-        terminalreporter.section("launches with the real gcloud")
-        terminalreporter.write_line("| scenario | gcloud commands | ssh, scp | left | exit code |")
-        terminalreporter.write_line("|---|---|---|---|---|")
-        for row in sorted(rows):
-            terminalreporter.write_line(row)

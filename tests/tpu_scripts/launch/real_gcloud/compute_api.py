@@ -5,7 +5,7 @@ A VM runs once it is made; its address 127.100.NUMBER.0 leads the ssh stub to it
 
 import pathlib
 
-from tests.tpu_scripts.launch.services import Refusal, remove_machine
+from tests.tpu_scripts.launch.real_gcloud.services import Refusal, remove_machine
 
 _PROJECT = r"/compute/v1/projects/([^/]+)"
 _ZONE = rf"{_PROJECT}/zones/([^/]+)"

@@ -6,6 +6,14 @@ import pathlib
 import shutil
 import signal
 import time
+from collections.abc import Callable
+
+import pytest
+
+GCLOUD = shutil.which("gcloud")
+NEEDS_GCLOUD = pytest.mark.skipif(
+    GCLOUD is None, reason="the real gcloud (google-cloud-cli) is not installed"
+)
 
 
 class Refusal(Exception):
@@ -28,3 +36,12 @@ def remove_machine(machine: pathlib.Path) -> None:
     """Ends a machine with all that is on it."""
     kill_workers(machine)
     shutil.rmtree(machine, ignore_errors=True)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Waits for what is certain to come."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError

@@ -13,8 +13,8 @@ import socket
 import threading
 import urllib.parse
 
-from tests.tpu_scripts.launch.compute_api import ComputeApi
-from tests.tpu_scripts.launch.services import Refusal, kill_workers, remove_machine
+from tests.tpu_scripts.launch.real_gcloud.compute_api import ComputeApi
+from tests.tpu_scripts.launch.real_gcloud.services import Refusal, kill_workers, remove_machine
 
 HOSTS = {"v5litepod-1": 1, "v5litepod-4": 1, "v5litepod-16": 4}
 _PLACE = r"projects/[^/]+/locations/[^/]+"
@@ -70,6 +70,12 @@ class TpuApi:
     def billed(self) -> list[str]:
         """Names of all that costs money now."""
         return [*self.resources, *self.compute.instances]
+
+    def read_ssh(self) -> list[list[str]]:
+        """Returns every ssh and scp that reached a stub: program, worker, arguments."""
+        path = self.root / "ssh.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     def lose(self, name: str, state: str) -> None:
         """Puts a queued resource into a state for good, and ends its workers."""
