@@ -71,13 +71,15 @@ class ComputeApi:
         self.created.append(body)
         (self._root / "machines" / name / "0-0").mkdir(parents=True)
         (self._root / f"address-{_TENS}").write_text(name)
-        link = f"{self._url}/compute/v1/projects/{project}/zones/{zone}/instances/{name}"
+        where = f"{self._url}/compute/v1/projects/{project}/zones/{zone}"
+        link = f"{where}/instances/{name}"
         access = [{"name": "external-nat", "natIP": f"127.{_TENS}.0.0"}]
         self.instances[name] = {
             "kind": "compute#instance",
             "id": "8",
             "name": name,
             "selfLink": link,
+            "zone": where,
             "status": "RUNNING",
             "machineType": body["machineType"],
             "labels": body.get("labels", {}),

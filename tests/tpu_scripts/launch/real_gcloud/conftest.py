@@ -42,17 +42,10 @@ def api(tmp_path, install_programs, monkeypatch):
 
 
 @pytest.fixture
-def launch(api, project, flags, capsys, record_property, request, tmp_path):
-    """Launches with the real gcloud: returns (exit code, output, error line), and notes the row."""
-
-    def launch(*more: str) -> tuple[int, str, str]:
-        code = command.main([*flags, "--poll_seconds=0.3", "--worker_timeout=120", *more])
-        captured = capsys.readouterr()
-        note(code)
-        return code, captured.out, captured.err
+def note(api, record_property, request, tmp_path):
+    """Notes what was sent so far and is left, for the table at the end."""
 
     def note(code: int) -> None:
-        """Notes what was sent and left, for the table that conftest.py prints."""
         log = tmp_path / "gcloud.log"
         sent = log.read_text().splitlines() if log.exists() else []
         words = ("create", "describe", "ssh", "scp", "delete", "list")
@@ -62,6 +55,19 @@ def launch(api, project, flags, capsys, record_property, request, tmp_path):
         left = ", ".join(api.billed) or "nothing"
         name = request.node.name.removeprefix("test_").replace("_", " ")
         record_property("launch", f"| {name} | {counts} | {reached} | {left} | {code} |")
+
+    return note
+
+
+@pytest.fixture
+def launch(api, project, flags, capsys, note):
+    """Launches with the real gcloud: returns (exit code, output, error line), and notes the row."""
+
+    def launch(*more: str) -> tuple[int, str, str]:
+        code = command.main([*flags, "--poll_seconds=0.3", "--worker_timeout=120", *more])
+        captured = capsys.readouterr()
+        note(code)
+        return code, captured.out, captured.err
 
     return launch
 

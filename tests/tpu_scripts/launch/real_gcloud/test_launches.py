@@ -137,15 +137,21 @@ def test_evaluator_refused(api, launch):
 
 
 @SLOW
-def test_list_and_delete(api, launch, capsys):
+def test_list_and_delete(api, note, capsys):
     """Only what carries the project's label."""
     place = "/v2/projects/my-project/locations/us-west4-a/queuedResources?queuedResourceId="
+    instances = "/compute/v1/projects/my-project/zones/us-west4-a/instances"
     for name, labels in (("others", {}), ("run", {"made-by": "qlae-launch"})):
         node = {"acceleratorType": "v5litepod-1", "labels": labels}
         api.answer("POST", f"{place}{name}", {"tpu": {"nodeSpec": [{"node": node}]}})
+        machine = {"name": f"{name}-eval", "machineType": "zones/z/n2", "labels": labels}
+        api.answer("POST", instances, machine)
     where = ("--project=my-project", "--zone=us-west4-a")
     assert command.main(["--list", *where]) == 0
-    assert capsys.readouterr().out == "run  v5litepod-1  WAITING_FOR_RESOURCES\n"
-    assert command.main(["--delete", *where]) == 0
-    assert "deleted run" in capsys.readouterr().out
-    assert list(api.resources) == ["others"]
+    listed = "run  v5litepod-1  WAITING_FOR_RESOURCES\nrun-eval  n2  RUNNING\n"
+    assert capsys.readouterr().out == listed
+    code = command.main(["--delete", *where])
+    note(code)
+    assert code == 0
+    assert capsys.readouterr().out == f"{listed}deleted run\ndeleted run-eval\n"
+    assert api.billed == ["others", "others-eval"]
