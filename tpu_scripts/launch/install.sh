@@ -2,6 +2,7 @@
 # did, and the sha256 of the archive that it did it with; done before, it only says so again. $lock
 # is the lock's name, cpu or tpu.
 set -e -o pipefail
+shopt -s inherit_errexit
 cd "$HOME"
 
 # uv is pinned by its hash, and holds the hashes of the builds of CPython that it installs.
@@ -12,7 +13,10 @@ install_with_uv() {
   python3 -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
     --target .uv -r tpu_scripts/launch/uv.lock
   export UV_PYTHON_INSTALL_DIR=$PWD/.python
-  .uv/bin/uv python install --quiet --no-bin 3.11.18
+  if ! told=$(.uv/bin/uv python install --no-bin 3.11.18 2>&1); then
+    echo "error: no CPython 3.11.18 from github.com:" ${told##*error: } >&2
+    return 1
+  fi
   .uv/bin/uv python find --managed-python 3.11.18
 }
 

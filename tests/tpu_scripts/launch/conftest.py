@@ -6,10 +6,12 @@ plays the trainer: what the launcher sends to its workers is executed, not only 
 
 import contextlib
 import ctypes
+import glob
 import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,17 +78,18 @@ class Cloud:
 def reaping(cloud: Cloud):
     """Adopts and buries the detached trainers, which init does slowly in some containers.
 
-    `tail --pid` takes a dead process for a running one until it is buried.
+    `tail --pid` takes a dead process for a running one until it is buried, and so does `kill -0`
+    its whole group.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER, on Linux.
     done = threading.Event()
 
     def reap() -> None:
-        while not done.wait(0.02):
-            for path in cloud.root.glob("machines/*/*/*/*.pid"):
+        while not done.wait(0.05):
+            for path in glob.glob(f"{cloud.root}/machines/*/*/*/*.pid"):
                 with contextlib.suppress(ValueError, OSError):
-                    os.waitpid(int(path.read_text()), os.WNOHANG)
+                    os.waitpid(-int(pathlib.Path(path).read_text()), os.WNOHANG)
 
     thread = threading.Thread(target=reap)
     thread.start()
@@ -97,15 +100,19 @@ def reaping(cloud: Cloud):
 
 @pytest.fixture
 def install_programs(tmp_path, monkeypatch):
-    """Puts programs that play something first on PATH: name -> file in `fakes`."""
+    """Puts programs that play something first on PATH: name -> module in `fakes`."""
 
     def install(programs: dict[str, str]) -> pathlib.Path:
         binaries = tmp_path / "bin"
         binaries.mkdir()
         for program, source in programs.items():
             wrapper = binaries / program
-            line = shlex.join([sys.executable, "-IS", str(FAKES / source)])
-            wrapper.write_text(f'#!/bin/sh\nexport FAKE_PROGRAM="$0"\nexec {line} "$@"\n')
+            # Imported, not run as a file: so it is compiled once and not at each of many calls.
+            line = f"import sys; sys.path.insert(0, {str(FAKES)!r}); import {source}"
+            python = shlex.join([sys.executable, "-IS", "-c", line])
+            shell = FAKES / f"{source}.sh"
+            quick = shell.read_text() if shell.exists() else ""
+            wrapper.write_text(f'#!/bin/sh\nexport FAKE_PROGRAM="$0"\n{quick}exec {python} "$@"\n')
             wrapper.chmod(0o755)
         monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
         monkeypatch.setenv("FAKE_CLOUD", str(tmp_path / "cloud"))
@@ -120,9 +127,9 @@ def install_programs(tmp_path, monkeypatch):
 @pytest.fixture
 def cloud(tmp_path, install_programs):
     """The fake cloud, its programs first on PATH."""
-    fakes = {name: f"{name}.py" for name in ("gcloud", "xpk", "kubectl")}
-    fakes |= dict.fromkeys(("ssh", "scp", "ssh-keygen", "ssh-add"), "keys.py")
-    fakes |= {"python3.11": "python311.py", "gke-gcloud-auth-plugin": "gcloud.py"}
+    fakes = {name: name for name in ("gcloud", "xpk", "kubectl")}
+    fakes |= dict.fromkeys(("ssh", "scp", "ssh-keygen", "ssh-add"), "keys")
+    fakes |= {"python3.11": "python311", "gke-gcloud-auth-plugin": "gcloud"}
     install_programs(fakes)
     cloud = Cloud(tmp_path / "cloud")
     with reaping(cloud):
@@ -130,18 +137,27 @@ def cloud(tmp_path, install_programs):
         cloud.kill_all()
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A committed source directory, which is also the working directory."""
-    root = tmp_path / "source"
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory):
+    """A committed source directory, made once, to be copied."""
+    root = tmp_path_factory.mktemp("committed") / "source"
     (root / "experiments/configs").mkdir(parents=True)
     (root / "experiments/configs/tiny.py").write_text(CONFIG)
     (root / "requirements").mkdir()
+    (root / ".gitignore").write_text("__pycache__/\n")
     for lock in ("cpu", "tpu"):
         (root / "requirements" / f"{lock}.lock").write_text("")
     git = ("git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.com")
-    for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "-m", "start")):
+    for arguments in (("init", "-q", "--template="), ("add", "-A"), ("commit", "-qm", "start")):
         subprocess.run([*git, *arguments], check=True)
+    return root
+
+
+@pytest.fixture
+def project(committed, tmp_path, monkeypatch):
+    """A committed source directory, which is also the working directory."""
+    root = tmp_path / "source"
+    shutil.copytree(committed, root)
     monkeypatch.chdir(root)
     for name in ("CLOUDSDK_CORE_PROJECT", "CLOUDSDK_COMPUTE_ZONE"):
         monkeypatch.delenv(name, raising=False)
@@ -168,20 +184,3 @@ def run(project, flags, capsys):
         return status, captured.out, captured.err
 
     return run
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Prints what was sent and left in each scenario with the real gcloud."""
-    reports = [report for kind in terminalreporter.stats.values() for report in kind]
-    rows = [
-        value
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == "launch" and report.when == "call"
-    ]
-    if rows:
-        terminalreporter.section("launches with the real gcloud")
-        terminalreporter.write_line("| scenario | gcloud commands | ssh, scp | left | exit code |")
-        terminalreporter.write_line("|---|---|---|---|---|")
-        for row in sorted(rows):
-            terminalreporter.write_line(row)

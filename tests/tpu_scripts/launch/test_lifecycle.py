@@ -1,12 +1,5 @@
 """The queued resource's life against a cloud that refuses, preempts, half starts and is stopped."""
 
-import os
-import pathlib
-import signal
-import subprocess
-import sys
-import time
-
 import pytest
 
 pytestmark = pytest.mark.process
@@ -126,9 +119,9 @@ def test_partial_start_is_mended(cloud, run):
 
 def test_workers_that_never_come_up_are_named(cloud, run):
     cloud.play(dead=[["0/1", "1/3"]])
-    status, _, err = run(*FOUR_WORKERS, "--slices=2", "--worker_timeout=6")
+    status, _, err = run(*FOUR_WORKERS, "--slices=2", "--worker_timeout=1")
     assert status == 1
-    expected = "2 of 8 workers of run never came up in 6 s (slice/worker): 0/1, 1/3"
+    expected = "2 of 8 workers of run never came up in 1 s (slice/worker): 0/1, 1/3"
     assert err == f"error: {expected}\n"
     assert cloud.machines == []
 
@@ -150,14 +143,6 @@ def test_a_mistake_found_on_the_workers_is_final(cloud, run):
     assert cloud.verbs("create") == ["create"]
 
 
-def test_a_crash_is_final_and_reported(cloud, run):
-    cloud.play(train=[[0.1, 1]])
-    status, _, err = run()
-    assert status == 1
-    assert "train failed on worker 0/0 with exit code 1" in err
-    assert cloud.verbs("create") == ["create"]
-
-
 @pytest.mark.parametrize("code", [75, 143])
 def test_a_stopped_job_is_started_again_in_place(cloud, run, code):
     cloud.play(train=[[0.1, code], [0.1, 0]])
@@ -176,6 +161,7 @@ def test_nothing_else_is_tried_again(cloud, run, code):
     assert status == 1
     assert f"train failed on worker 0/0 with exit code {code}" in err
     assert (cloud.root / "starts-run:0-0").read_text() == "1"
+    assert cloud.verbs("create") == ["create"]
 
 
 @pytest.mark.parametrize(("code", "status"), [(1, 1), (2, 2)])
@@ -200,9 +186,9 @@ def test_two_restarts_without_a_new_checkpoint_are_final(cloud, run):
 
 def test_a_silent_job_is_started_again(cloud, run):
     cloud.play(train=[[60, 0], [0.1, 0]])
-    status, out, _ = run("--silence_timeout=5")
+    status, out, _ = run("--silence_timeout=3", "--poll_seconds=0.3")
     assert status == 0
-    assert "train printed nothing for 5 s; trying again" in out
+    assert "train printed nothing for 3 s; trying again" in out
     assert "--- worker 0/0: running" in out
     assert cloud.verbs("create") == ["create"]
 
@@ -231,7 +217,7 @@ def test_broken_connection_is_followed_again(cloud, run):
 
 def test_unreachable_worker_is_replaced(cloud, run):
     cloud.play(train=[[60, 0], [0.2, 0]], cut=[1000, 0])
-    status, out, _ = run("--worker_timeout=10")
+    status, out, _ = run("--worker_timeout=5", "--poll_seconds=0.3")
     assert status == 0
     assert "its first worker is out of reach" in out
     assert cloud.verbs("create") == ["create"] * 2
@@ -267,61 +253,7 @@ def test_keep_leaves_the_machine(cloud, run):
     assert cloud.machines == ["run"]
 
 
-@pytest.fixture
-def start(cloud, project, flags):
-    """Starts a launcher of a long training; returns it once training runs."""
-    cloud.play(train=[[60, 0]])
-    root = pathlib.Path(__file__).parents[3]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tpu_scripts.launch", *flags],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "experiments.train start" in line:
-            break
-    yield process
-    process.kill()
-
-
-def test_a_lost_terminal_leaves_the_machine_for_attach(cloud, start, run):
-    """The launcher ends; --attach goes on with the machine, and starts what has died meanwhile."""
-    start.send_signal(signal.SIGHUP)
-    out = start.stdout.read()
-    assert start.wait(timeout=60) == 143
-    assert "run is left as it is, and it deletes itself 1 h after its job" in out
-    assert cloud.machines == ["run"]
-    for pid in cloud.root.glob("machines/run/0-0/qlae/train.pid"):
-        os.killpg(int(pid.read_text()), signal.SIGTERM)
-    cloud.play(train=[[0.1, 0]])
-    status, out, _ = run("--attach")
-    assert status == 0
-    assert "start 2 on run:0/0" in out
-    assert cloud.verbs("create") == ["create"]
-    assert cloud.machines == []
-
-
 def test_attach_needs_a_machine(cloud, run):
     status, _, err = run("--attach")
     assert status == 2
     assert err == "error: there is no 'run' to go on with: drop --attach\n"
-
-
-@pytest.mark.parametrize(("kind", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupt_deletes(cloud, start, kind, status):
-    start.send_signal(kind)
-    time.sleep(0.05)
-    start.send_signal(kind)  # Impatience does not leave the machine behind.
-    out = start.stdout.read()
-    assert start.wait(timeout=60) == status
-    assert "deleting run" in out
-    assert cloud.machines == []
-
-
-def test_interrupt_deletes_though_nobody_reads(cloud, start):
-    start.stdout.close()
-    start.send_signal(signal.SIGINT)
-    start.wait(timeout=60)
-    assert cloud.machines == []

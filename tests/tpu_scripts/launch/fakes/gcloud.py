@@ -23,7 +23,6 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import worker as worker_fake
 
 ROOT = pathlib.Path(os.environ["FAKE_CLOUD"])

@@ -1,4 +1,4 @@
-"""A python3.11 that makes environments of itself, and plays the trainer and the evaluator.
+"""A python3.11 that plays the trainer and the evaluator; python311.sh makes its environments.
 
 Keys of scenario.json: train, a list with one [seconds, exit code] per start on a worker (the last
 one repeats), or one such list for some workers by their names ("0/3") and "else"; evaluate, one
@@ -8,7 +8,6 @@ one repeats), or one such list for some workers by their names ("0/3") and "else
 import json
 import os
 import pathlib
-import shutil
 import sys
 import time
 
@@ -25,12 +24,6 @@ def count(name):
     number = int(counter.read_text()) + 1 if counter.exists() else 1
     counter.write_text(str(number))
     return number
-
-
-def make_environment(directory):
-    binaries = pathlib.Path(directory) / "bin"
-    binaries.mkdir(parents=True, exist_ok=True)
-    shutil.copy(shutil.which("python3.11"), binaries / "python")
 
 
 def try_bucket(arguments):
@@ -63,14 +56,6 @@ def play(module):
 
 
 match sys.argv[1:]:
-    case ["-c", _]:
-        pass
-    case ["-V"]:
-        print("Python 3.11.99")
-    case ["-m", "venv", directory]:
-        make_environment(directory)
-    case ["-m", "pip", *_, lock]:
-        assert pathlib.Path(lock).exists()
     case ["-m", "tpu_scripts.launch.bucket", *rest]:
         try_bucket(rest)
     case ["-m", module, *_]:

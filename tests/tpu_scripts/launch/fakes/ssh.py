@@ -10,7 +10,6 @@ import re
 import shutil
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import worker
 
 ROOT = pathlib.Path(os.environ["FAKE_CLOUD"])

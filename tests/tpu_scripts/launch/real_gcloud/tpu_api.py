@@ -7,26 +7,17 @@ addresses 127.TENS.NODE.WORKER, by which the ssh stub finds the worker's home di
 import contextlib
 import http.server
 import json
-import os
 import pathlib
 import re
-import shutil
-import signal
 import socket
 import threading
-import time
 import urllib.parse
+
+from tests.tpu_scripts.launch.real_gcloud.compute_api import ComputeApi
+from tests.tpu_scripts.launch.real_gcloud.services import Refusal, kill_workers, remove_machine
 
 HOSTS = {"v5litepod-1": 1, "v5litepod-4": 1, "v5litepod-16": 4}
 _PLACE = r"projects/[^/]+/locations/[^/]+"
-
-
-class Refusal(Exception):
-    """An answer that is an error of the service."""
-
-    def __init__(self, code: int, status: str, message: str):
-        super().__init__(message)
-        self.code, self.status = code, status
 
 
 class TpuApi:
@@ -41,6 +32,7 @@ class TpuApi:
         delete_refusals: likewise, for deletions.
         is_away: whether no request gets an answer: its connection breaks.
         node_states: state of a node by its name; None is one that is not found.
+        compute: the Compute service's part.
     """
 
     def __init__(self, root: pathlib.Path):
@@ -58,6 +50,7 @@ class TpuApi:
         self._lock = threading.RLock()
         self._server = _Server(("127.0.0.1", 0), self)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.compute = ComputeApi(root, self.url)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @contextlib.contextmanager
@@ -70,22 +63,31 @@ class TpuApi:
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
-            for name in list(self.resources):
-                self.end(name)
+            for name in self.billed:
+                remove_machine(self.root / "machines" / name)
+
+    @property
+    def billed(self) -> list[str]:
+        """Names of all that costs money now."""
+        return [*self.resources, *self.compute.instances]
+
+    def read_ssh(self) -> list[list[str]]:
+        """Returns every ssh and scp that reached a stub: program, worker, arguments."""
+        path = self.root / "ssh.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     def lose(self, name: str, state: str) -> None:
         """Puts a queued resource into a state for good, and ends its workers."""
         with self._lock:
             self.resources[name]["looks"] = [state]
-            _kill(self.root / "machines" / name)
+            kill_workers(self.root / "machines" / name)
 
     def end(self, name: str) -> None:
         """Removes a queued resource and its workers."""
         with self._lock:
             self.resources.pop(name, None)
-            home = self.root / "machines" / name
-            _kill(home)
-            shutil.rmtree(home, ignore_errors=True)
+            remove_machine(self.root / "machines" / name)
 
     def answer(self, method: str, url: str, body: dict) -> dict:
         """Answers one request."""
@@ -104,8 +106,7 @@ class TpuApi:
                 ("GET", rf"/v2/({_PLACE})/nodes/([^:]+)", self._get_node),
                 ("PATCH", rf"/v2/({_PLACE})/nodes/([^:]+)", self._update_node),
                 ("POST", rf"/v2/({_PLACE})/nodes/(.+):getGuestAttributes", self._tell_attributes),
-                ("GET", r"/compute/v1/projects/([^/]+)", self._get_project),
-                ("GET", r"/compute/v1/projects/([^/]+)/.*instances", self._list_instances),
+                *self.compute.routes,
             )
             for verb, pattern, act in routes:
                 if verb == method and (match := re.fullmatch(pattern, path)):
@@ -198,12 +199,6 @@ class TpuApi:
         item = {"namespace": "hostkeys", "key": "ssh-ed25519", "value": "AAAA000000"}
         return {"guestAttributes": [{"queryValue": {"items": [item]}} for _ in workers]}
 
-    def _get_project(self, project, body, query):
-        return {"kind": "compute#project", "name": project, "commonInstanceMetadata": {}}
-
-    def _list_instances(self, project, body, query):
-        return {"items": []}
-
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
@@ -240,10 +235,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format, *arguments) -> None:
         pass
-
-
-def _kill(machine: pathlib.Path) -> None:
-    for pid in machine.glob("*/*/*.pid"):
-        with contextlib.suppress(ValueError, ProcessLookupError, FileNotFoundError):
-            os.killpg(int(pid.read_text()), signal.SIGKILL)
-    time.sleep(0.05)
