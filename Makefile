@@ -7,7 +7,7 @@ WORKDIR ?= runs/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check slow interop bench lint wheel lock clean
+.PHONY: run test check slow interop colab bench lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
 	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
@@ -29,6 +29,15 @@ slow: $(VENV)/.dev  ## The tests that take minutes each: restarts, stores, grids
 interop: $(VENV)/.dev build/xpk/.ready  ## Against other people's programs: the real gcloud, xpk's parser.
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m interop -rs
 
+colab: build/colab/.ready  ## The notebook on Colab's versions; its log is committed.
+	PATH="$$PWD/build/colab/bin:$$PATH" JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} build/colab/bin/python \
+	  experiments/colab/run_as_colab.py experiments/colab/colab_log.txt
+
+build/colab/.ready: experiments/colab/preinstalled.txt
+	$(PYTHON) -m venv --clear build/colab
+	build/colab/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 # xpk wants other versions of what we depend on.
 build/xpk/.ready:
 	$(PYTHON) -m venv build/xpk
@@ -45,7 +54,7 @@ lint: $(VENV)/.dev
 
 wheel: $(VENV)/.dev  ## dist/: the wheels qlae (that folder alone) and infomec (eval/metrics alone).
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation -w dist . ./eval/metrics
-	@rm -rf build *.egg-info eval/metrics/build eval/metrics/*.egg-info
+	@rm -rf build/lib build/bdist.* *.egg-info eval/metrics/build eval/metrics/*.egg-info
 
 # The marker is written last, so an interrupted installation is begun again. A lock is complete;
 # without --no-deps, pip would look for what is left out of it on purpose (see pyproject.toml).
