@@ -26,8 +26,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 GITHUB = "https://github.com/OWNER/qlae"  # as the first cell has it
 PACKAGES = "jax", "jax-cuda12-plugin", "flax", "orbax-checkpoint", "optax", "numpy", "matplotlib"
-# Colab's kernels have loaded this module, by which the first cell knows where it is.
-LIKE_COLAB = 'import sys, types; sys.modules["google.colab"] = types.ModuleType("google.colab")'
+# Colab's kernels have loaded this module, by which the first cell, and JAX, know where they are.
+LIKE_COLAB = """
+import sys, types
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+sys.modules["google.colab"].output = None
+"""
 
 
 def main(log: str) -> None:
