@@ -89,9 +89,10 @@ def redirect_github() -> None:
 
 
 def describe(output: Any) -> str:
-    """Returns what an output shows as text, a picture as its size."""
+    """Returns what an output shows as text: of a picture its size, of errors the last line."""
     if output.output_type == "stream":
-        return f"{'stderr: ' * (output.name == 'stderr')}{output.text.rstrip()}"
+        lines = output.text.rstrip().splitlines()
+        return output.text.rstrip() if output.name == "stdout" else f"stderr: [...] {lines[-1]}"
     if "image/png" in output.data:
         width, height = struct.unpack(">II", b64decode(output.data["image/png"])[16:24])
         return f"<picture, {width}x{height}>"
