@@ -26,7 +26,8 @@ check: lint  ## Lint, types, and the tests that start no process and take no mor
 slow: $(VENV)/.dev  ## The tests that take minutes each: restarts, stores, grids.
 	$(PYTEST) -m slow
 
-interop: $(VENV)/.dev build/xpk/.ready  ## Against other people's programs: the real gcloud, xpk's parser.
+# Each of other people's programs has an environment of its own: some want other versions.
+interop: $(VENV)/.dev build/xpk/.ready build/torch/.ready  ## gcloud, xpk, PyTorch, Weights & Biases.
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m interop -rs
 
 colab: build/colab/.ready  ## The notebook on Colab's versions; its log is committed.
@@ -38,10 +39,15 @@ build/colab/.ready: experiments/colab/preinstalled.txt
 	build/colab/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-# xpk wants other versions of what we depend on.
 build/xpk/.ready:
 	$(PYTHON) -m venv build/xpk
 	build/xpk/bin/python -m pip install --quiet --disable-pip-version-check xpk==1.16.0
+	@touch $@
+
+build/torch/.ready: $(wildcard eval/metrics/*.py eval/metrics/pyproject.toml)
+	$(PYTHON) -m venv build/torch
+	build/torch/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 ./eval/metrics
+	@rm -rf eval/metrics/build eval/metrics/*.egg-info
 	@touch $@
 
 bench: $(VENV)/.dev  ## What a train step costs here, beside the last committed figures.
