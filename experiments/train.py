@@ -32,6 +32,7 @@ from experiments.trainer import Trainer, make_trainer
 from experiments.warm_start import check_source, warm_start
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
+from qlae.common.wandb_log import find_project
 from qlae.objectives.player import Metrics
 from qlae.run_directory import RunDirectory
 from qlae.training.checkpoints import Checkpoints
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str]) -> Exit:
     if not options.config or not options.workdir:
         raise UserError("--config=FILE.py[:DATASET] and --workdir=DIR are both needed")
     logging.set_verbosity(logging.FATAL)  # Orbax logs, with a traceback, what it also raises
+    find_project()  # a mistake in it is told before anything begins
     processes.join(options)
     with processes.together():
         config = load_config(options.config, overrides)

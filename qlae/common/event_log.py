@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,23 @@ class EventLog:
     def add_text(self, name: str, text: str, step: int) -> None:
         """Adds a text, which is shown as Markdown."""
         self._writer.add_text(name, text, step)
+
+    def add_hyperparameters(self, values: Mapping[str, Any], metrics: Sequence[str]) -> None:
+        """Adds a row of the table of runs.
+
+        Args:
+            values: by name.
+            metrics: names of the scalars that stand beside them.
+        """
+        from tensorboardX.summary import hparams
+
+        shown = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in values.items()
+        }
+        experiment, session, _ = hparams(shown, dict.fromkeys(metrics))
+        for summary in (experiment, session):
+            self._writer.file_writer.add_summary(summary)
 
     def flush(self) -> None:
         """Makes what was added visible, in a store only now and then."""
