@@ -180,7 +180,7 @@ class Evaluator:
     ) -> None:
         step = record.step
         if self._log is None:
-            self._log = self._open_logs(record)
+            self._log = self._open_logs(step)
         directory = self._record(step, record.split).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
         for name, value in record.scores.items():
@@ -194,13 +194,11 @@ class Evaluator:
         self._log.flush()
         logging.info("step %d: pictures in %s", step, directory)
 
-    def _open_logs(self, record: Record) -> Logs:
+    def _open_logs(self, step: int) -> Logs:
         log = open_logs(self.run.directory.path / "logs" / "eval")
         for name, text in describe_origin(self.run.config, "evaluated").items():
-            log.add_text(name, text, record.step)
-        folder = self._record(record.step, record.split).parent.name
-        names = [f"eval/{folder}/{name}" for name in record.scores]
-        log.add_hyperparameters(flatten(to_plain(self.run.config)), names)
+            log.add_text(name, text, step)
+        log.add_hyperparameters(flatten(to_plain(self.run.config)))
         return log
 
 

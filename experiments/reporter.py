@@ -96,7 +96,7 @@ class Reporter:
             # A start a text: at which step it began, on what.
             for name, text in describe_origin(config, "trained").items():
                 log.add_text(name, text, self._first_step)
-            log.add_hyperparameters(flatten(to_plain(config)), ["train/loss/total"])
+            log.add_hyperparameters(flatten(to_plain(config)))
         return self._logs[member]
 
 

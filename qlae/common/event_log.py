@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,22 +51,17 @@ class EventLog:
         """Adds a text, which is shown as Markdown."""
         self._writer.add_text(name, text, step)
 
-    def add_hyperparameters(self, values: Mapping[str, Any], metrics: Sequence[str]) -> None:
-        """Adds a row of the table of runs.
-
-        Args:
-            values: by name.
-            metrics: names of the scalars that stand beside them.
-        """
+    def add_hyperparameters(self, values: Mapping[str, Any]) -> None:
+        """Adds a row of the table of runs, in which TensorBoard sets all scalars beside them."""
         from tensorboardX.summary import hparams
 
         shown = {
             name: value if isinstance(value, bool | int | float | str) else str(value)
             for name, value in values.items()
         }
-        experiment, session, _ = hparams(shown, dict.fromkeys(metrics))
-        for summary in (experiment, session):
-            self._writer.file_writer.add_summary(summary)
+        # Without a list of columns of its own TensorBoard takes those of all runs.
+        _, session, _ = hparams(shown, {})
+        self._writer.file_writer.add_summary(session)
 
     def flush(self) -> None:
         """Makes what was added visible, in a store only now and then."""

@@ -53,10 +53,10 @@ class Logs:
         for log in self._logs:
             log.add_text(name, text, step)
 
-    def add_hyperparameters(self, values: Mapping[str, Any], metrics: Sequence[str]) -> None:
+    def add_hyperparameters(self, values: Mapping[str, Any]) -> None:
         """Adds a row of the table of runs."""
         for log in self._logs:
-            log.add_hyperparameters(values, metrics)
+            log.add_hyperparameters(values)
 
     def flush(self) -> None:
         """Makes what was added visible."""

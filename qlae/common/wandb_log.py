@@ -8,7 +8,7 @@ import html
 import importlib.metadata
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -83,8 +83,8 @@ class WandbLog:
         """Adds a text."""
         self._rows[step][name] = self._wandb.Html(f"<pre>{html.escape(text)}</pre>")
 
-    def add_hyperparameters(self, values: Mapping[str, Any], metrics: Sequence[str]) -> None:
-        """Adds what the table of runs shows; it finds the metrics itself."""
+    def add_hyperparameters(self, values: Mapping[str, Any]) -> None:
+        """Adds a row of the table of runs."""
         self._run.config.update(dict(values), allow_val_change=True)
 
     def flush(self) -> None:

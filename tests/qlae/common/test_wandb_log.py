@@ -62,7 +62,7 @@ def test_a_resumed_run_goes_on_in_the_same_place(wandb, tmp_path, capfd):
     ids = []
     for first_step in (0, 10):
         log = logs.open_logs(tmp_path / "run/logs/train", first_step + 1)
-        log.add_hyperparameters({"seed": 3, "encoder.widths": [4, 8]}, ["train/loss/total"])
+        log.add_hyperparameters({"seed": 3, "encoder.widths": [4, 8]})
         log.add_text("origin", "a < b", first_step)
         log.add_scalar("train/loss/total", 0.5, first_step + 5)
         log.add_scalar("train/loss/commit", 0.25, first_step + 5)
