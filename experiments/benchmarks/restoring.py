@@ -6,6 +6,7 @@ each figure. The page's decoder is measured in Chromium, without a window, where
 
 import argparse
 import html
+import importlib.metadata
 import json
 import pathlib
 import re
@@ -65,14 +66,23 @@ def main() -> None:
     if shutil.which("chromium"):
         seconds = [each / 1000 for each in measure_page()]
         rows.append(make_row("a picture in the page's decoder", 0.05, seconds))
-    notes = """Seconds. The model is the config's at 64x64; the page's is the quickstart that is
-shipped, of 16x16, a hundred pictures in headless Chromium. Processor time is of all threads; other
-work on the machine burdens wall time.
+    orbax = importlib.metadata.version("orbax-checkpoint")
+    notes = f"""Seconds. The model is the config's at 64x64, read by orbax-checkpoint {orbax}; the
+page's is the quickstart that is shipped, of 16x16, a hundred pictures in headless {name_browser()}.
+Processor time is of all threads; other work on the machine burdens wall time.
 
 Again: `python -m experiments.train --config=experiments/configs/qlae.py:shapes3d_rendered
 --workdir=RUN --config.num_steps=1`, and `python -m experiments.benchmarks.restoring --paper=RUN`.
 """
     write_report("restoring", "What a user of a checkpoint waits for", rows, notes)
+
+
+def name_browser() -> str:
+    """Returns Chromium's name and version."""
+    if not shutil.which("chromium"):
+        return "Chromium, which is not here"
+    words = subprocess.check_output(["chromium", "--version"], text=True, stderr=subprocess.DEVNULL)
+    return " ".join(words.split()[:2])
 
 
 def make_row(name: str, goal: float | None, wall, processor=()) -> dict:
