@@ -14,11 +14,21 @@ import numpy as np
 from experiments.live_line import LiveLine
 from experiments.population import Population
 from qlae.common.logs import Logs, open_logs
+from qlae.common.wandb_log import find_project
 from qlae.provenance import describe_origin
 from qlae.run_directory import flatten, to_plain
 from qlae.training.metrics_buffer import Means
 
 Report = tuple[int, dict[int, dict[str, float]]]
+
+
+def check_reports() -> None:
+    """Looks, before anything begins, whether reports can go where they are asked for.
+
+    Raises:
+        UserError: they cannot.
+    """
+    find_project()
 
 
 def make_reporter(

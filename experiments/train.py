@@ -26,13 +26,12 @@ from experiments.members import make_members
 from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from experiments.profiling import profile_steps
-from experiments.reporter import make_reporter
+from experiments.reporter import check_reports, make_reporter
 from experiments.step_check import check_step, compile_step
 from experiments.trainer import Trainer, make_trainer
 from experiments.warm_start import check_source, warm_start
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
-from qlae.common.wandb_log import find_project
 from qlae.objectives.player import Metrics
 from qlae.run_directory import RunDirectory
 from qlae.training.checkpoints import Checkpoints
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str]) -> Exit:
     if not options.config or not options.workdir:
         raise UserError("--config=FILE.py[:DATASET] and --workdir=DIR are both needed")
     logging.set_verbosity(logging.FATAL)  # Orbax logs, with a traceback, what it also raises
-    find_project()  # a mistake in it is told before anything begins
+    check_reports()
     processes.join(options)
     with processes.together():
         config = load_config(options.config, overrides)
