@@ -10,7 +10,6 @@ import importlib.metadata
 import os
 import platform
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -45,8 +44,7 @@ def main(log: str) -> None:
 
 def run(notebook: Any) -> Iterator[str]:
     """Yields the log's lines; raises nbclient's `CellExecutionError` where a cell fails."""
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True)
-    yield f"experiments/colab/restore_checkpoint.ipynb at commit {commit.strip()}"
+    yield "experiments/colab/restore_checkpoint.ipynb"
     yield f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} CPU cores"
     before = list_versions()
     yield f"installed before: {join(before)}"
