@@ -1,11 +1,9 @@
 """Scores the checkpoints of one run: numbers to a record, pictures to PNG, both to TensorBoard."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from absl import logging
 from etils import epath
@@ -23,9 +21,10 @@ from eval.metrics.samples import make_samples
 from eval.pictures import Pictures
 from eval.records import Record, record_path, write_record
 from eval.scoring import choose_dialect, list_splits
-from qlae.common.event_log import EventLog
+from qlae.common.logs import Logs, open_logs
+from qlae.provenance import describe_origin
 from qlae.restore import StoredRun
-from qlae.run_directory import get_config_id, get_versions, list_steps, to_plain
+from qlae.run_directory import flatten, get_config_id, get_versions, list_steps, to_plain
 from qlae.training.state import Params
 
 _NUM_SAMPLED = 500
@@ -49,7 +48,7 @@ class Evaluator:
 
     def __init__(self, run: StoredRun, evaluation: Evaluation):
         self.run, self.evaluation = run, evaluation
-        self._log: EventLog | None = None
+        self._log: Logs | None = None
 
     def list_pending(self) -> list[int]:
         """Returns the steps that have a finalised checkpoint and lack a record, ascending."""
@@ -181,9 +180,7 @@ class Evaluator:
     ) -> None:
         step = record.step
         if self._log is None:
-            self._log = EventLog(self.run.directory.path / "logs" / "eval")
-            for name, text in describe_origin(self.run, record).items():
-                self._log.add_text(name, text, step)
+            self._log = self._open_logs(step)
         directory = self._record(step, record.split).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
         for name, value in record.scores.items():
@@ -197,22 +194,18 @@ class Evaluator:
         self._log.flush()
         logging.info("step %d: pictures in %s", step, directory)
 
+    def _open_logs(self, step: int) -> Logs:
+        log = open_logs(self.run.directory.path / "logs" / "eval")
+        for name, text in describe_origin(self.run.config, "evaluated").items():
+            log.add_text(name, text, step)
+        log.add_hyperparameters(flatten(to_plain(self.run.config)))
+        return log
+
 
 def _sample(latents_NxZ: np.ndarray) -> list[list[float]]:
     """Latents of images spread over the set, the same images in every run; 4 digits are enough."""
     rows = np.linspace(0, len(latents_NxZ) - 1, min(_NUM_SAMPLED, len(latents_NxZ))).astype(int)
     return np.round(latents_NxZ[rows].astype(np.float64), 4).tolist()
-
-
-def describe_origin(run: StoredRun, record: Record) -> dict[str, str]:
-    """Returns, as Markdown by name, what decides a run's numbers: its config and versions."""
-    versions = [f"- {name} {version}" for name, version in record.versions.items()]
-    devices = sorted({device.device_kind for device in jax.devices()})
-    config = json.dumps(to_plain(run.config), indent=2)
-    return {
-        "origin/config": f"```json\n{config}\n```",
-        "origin/evaluated_with": "\n".join([*versions, f"- devices: {', '.join(devices)}"]),
-    }
 
 
 def compute_structure(encoding: Encoding, discrete: bool) -> Structure:

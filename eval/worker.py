@@ -22,6 +22,7 @@ from eval.metrics.errors import InputError
 from eval.records import Record
 from qlae.common.command_line import Exit, Parser, complain, run_command
 from qlae.common.errors import StorageError, UserError, explain
+from qlae.common.wandb_log import find_project
 from qlae.restore import open_run
 from qlae.run_directory import find_runs
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str]) -> Exit:
     """Runs the worker; returns its exit code, the worst of its runs'."""
     logging.set_verbosity(logging.FATAL)  # Orbax logs, with a traceback, what it also raises
     options = parse_arguments(arguments)
+    find_project()  # a mistake in it is told before anything begins
     deadline = time.monotonic() + options.wait
     evaluations = Evaluations(options.data_dir)
     watches: dict[epath.Path, Watch] = {}

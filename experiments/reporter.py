@@ -1,4 +1,4 @@
-"""Where the metrics of training go: TensorBoard for every member, one live line for all.
+"""Where the metrics of training go: logs for every member, one live line for all.
 
 All of it happens on a thread of its own, so that no slow disk or store holds up a step.
 """
@@ -13,10 +13,22 @@ import numpy as np
 
 from experiments.live_line import LiveLine
 from experiments.population import Population
-from qlae.common.event_log import EventLog
+from qlae.common.logs import Logs, open_logs
+from qlae.common.wandb_log import find_project
+from qlae.provenance import describe_origin
+from qlae.run_directory import flatten, to_plain
 from qlae.training.metrics_buffer import Means
 
 Report = tuple[int, dict[int, dict[str, float]]]
+
+
+def check_reports() -> None:
+    """Looks, before anything begins, whether reports can go where they are asked for.
+
+    Raises:
+        UserError: they cannot.
+    """
+    find_project()
 
 
 def make_reporter(
@@ -41,7 +53,7 @@ class Reporter:
         self._population = population
         directories = [population.members[member].directory for member in population.living]
         self._line = LiveLine(directories, num_steps, first_step)
-        self._logs: dict[int, EventLog] = {}
+        self._logs: dict[int, Logs] = {}
         self._first_step, self._complained = first_step, False
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="reporter", daemon=True)
@@ -86,10 +98,15 @@ class Reporter:
             log.flush()
         self._line.show(step, _average(list(metrics.values())))
 
-    def _open(self, member: int) -> EventLog:
+    def _open(self, member: int) -> Logs:
         if member not in self._logs:
+            config = self._population.members[member].config
             path = self._population.members[member].directory.path / "logs" / "train"
-            self._logs[member] = EventLog(path, self._first_step + 1)
+            self._logs[member] = log = open_logs(path, self._first_step + 1)
+            # A start a text: at which step it began, on what.
+            for name, text in describe_origin(config, "trained").items():
+                log.add_text(name, text, self._first_step)
+            log.add_hyperparameters(flatten(to_plain(config)))
         return self._logs[member]
 
 

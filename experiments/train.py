@@ -26,7 +26,7 @@ from experiments.members import make_members
 from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from experiments.profiling import profile_steps
-from experiments.reporter import make_reporter
+from experiments.reporter import check_reports, make_reporter
 from experiments.step_check import check_step, compile_step
 from experiments.trainer import Trainer, make_trainer
 from experiments.warm_start import check_source, warm_start
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> Exit:
     if not options.config or not options.workdir:
         raise UserError("--config=FILE.py[:DATASET] and --workdir=DIR are both needed")
     logging.set_verbosity(logging.FATAL)  # Orbax logs, with a traceback, what it also raises
+    check_reports()
     processes.join(options)
     with processes.together():
         config = load_config(options.config, overrides)

@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from etils import epath
@@ -156,8 +156,8 @@ class RunDirectory:
         return UserError(f"{self._config} is not a run's config: {why}")
 
     def _check_same(self, config_dict: dict[str, Any]) -> None:
-        old = _flatten(_identity(to_plain(self.load_config())))
-        new = _flatten(_identity(config_dict))
+        old = flatten(_identity(to_plain(self.load_config())))
+        new = flatten(_identity(config_dict))
         differing = sorted(key for key in old | new if old.get(key) != new.get(key))
         if differing:
             key = differing[0]
@@ -242,11 +242,12 @@ def _identity(config_dict: dict[str, Any]) -> dict[str, Any]:
     return identity
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested dicts by their dotted path."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

@@ -22,6 +22,7 @@ QLAE_LAYERS = [
     "common",
     "dataset_facts",
     "run_directory",
+    "provenance",
     "collectives",
     "nn",
     "latents",

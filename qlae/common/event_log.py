@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,18 @@ class EventLog:
     def add_text(self, name: str, text: str, step: int) -> None:
         """Adds a text, which is shown as Markdown."""
         self._writer.add_text(name, text, step)
+
+    def add_hyperparameters(self, values: Mapping[str, Any]) -> None:
+        """Adds a row of the table of runs, in which TensorBoard sets all scalars beside them."""
+        from tensorboardX.summary import hparams
+
+        shown = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in values.items()
+        }
+        # Without a list of columns of its own TensorBoard takes those of all runs.
+        _, session, _ = hparams(shown, {})
+        self._writer.file_writer.add_summary(session)
 
     def flush(self) -> None:
         """Makes what was added visible, in a store only now and then."""

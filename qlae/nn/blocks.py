@@ -7,6 +7,7 @@ reduced in float32 or wider.
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,8 @@ from qlae.nn.init import declare_layer
 from qlae.nn.norm import EPSILON, InstanceNorm, LayerNorm
 
 LEAK = 0.2
+# Layers that are called in turn; Flax before 0.12 keeps them in plain lists.
+LayerList: Any = getattr(nnx, "List", list)
 
 
 class Linear(nnx.Module):
@@ -72,7 +75,7 @@ class MLP(nnx.Module):
         dtype: DTypeLike,
     ):
         sizes = (num_in, *widths)
-        self.layers = nnx.List(
+        self.layers = LayerList(
             Linear(a, b, deviation=deviation, dtype=dtype) for a, b in itertools.pairwise(sizes)
         )
         self.activation = activation
@@ -98,8 +101,8 @@ class NormalizedMLP(nnx.Module):
         dtype: DTypeLike,
     ):
         sizes = (num_in, *widths)
-        self.layers = nnx.List(Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
-        self.norms = nnx.List(LayerNorm(b, epsilon=epsilon, dtype=dtype) for b in widths)
+        self.layers = LayerList(Linear(a, b, dtype=dtype) for a, b in itertools.pairwise(sizes))
+        self.norms = LayerList(LayerNorm(b, epsilon=epsilon, dtype=dtype) for b in widths)
         self.activation = activation
         self.num_out = sizes[-1]
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from qlae.common.errors import UserError
-from qlae.nn.blocks import MLP, Linear, shrink
+from qlae.nn.blocks import MLP, LayerList, Linear, shrink
 from qlae.nn.convolution import Conv
 from qlae.nn.decoders import Decoder
 from qlae.nn.encoders import Encoder
@@ -45,7 +46,7 @@ class Bottleneck(nnx.Module):
             raise UserError(f"a bottleneck network's widths are multiples of 4, unlike {num_out}")
         options: dict[str, Any] = {"bias": True, "deviation": deviation, "dtype": dtype}
         widths = (num_in, *(num_out // 4,) * 3, num_out)
-        self.convs = nnx.List(
+        self.convs = LayerList(
             Conv(a, b, k, 1, k // 2, **options)
             for (a, b), k in zip(itertools.pairwise(widths), kernel_sizes, strict=True)
         )
@@ -64,7 +65,7 @@ class Group(nnx.Module):
     """The blocks at one size of map."""
 
     def __init__(self, blocks: list[Bottleneck]):
-        self.blocks = nnx.List(blocks)
+        self.blocks = LayerList(blocks)
 
     def __call__(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns a map of the same size."""
@@ -155,9 +156,9 @@ class BottleneckDecoder(Decoder):
         return found | {"logits": self.conv(nnx.relu(x_BxHxWxC))}
 
 
-def _make_groups(widths: tuple[int, ...], kernel_sizes: tuple, **options) -> nnx.List:
+def _make_groups(widths: tuple[int, ...], kernel_sizes: tuple, **options) -> Sequence[Group]:
     gain = (_BLOCKS * (len(widths) - 1)) ** -2
-    return nnx.List(
+    return LayerList(
         Group(
             [
                 Bottleneck(num_in, b, kernel_sizes, gain=gain, **options)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import MLP, ConvBlock, Linear, NormalizedMLP, StyleBlock, shrink
+from qlae.nn.blocks import MLP, ConvBlock, LayerList, Linear, NormalizedMLP, StyleBlock, shrink
 from qlae.nn.convolution import Conv
 
 
@@ -44,7 +44,7 @@ class StyleDecoder(Decoder):
         map_shape = (*shrink(image_shape, strides), widths[0])
         self.mlp = MLP(num_in, dense, dtype=dtype)
         self.input_map = nnx.Param(jnp.full(map_shape, 0.1))
-        self.blocks = nnx.List(
+        self.blocks = LayerList(
             StyleBlock(a, b, k, s, padding, num_style=self.mlp.num_out, dtype=dtype)
             for a, b, k, s in zip(
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
@@ -84,7 +84,7 @@ class ConvDecoder(Decoder):
     ):
         self.map_shape = (*shrink(image_shape, strides), widths[0])
         self.mlp = MLP(num_in, (*dense, math.prod(self.map_shape)), dtype=dtype)
-        self.blocks = nnx.List(
+        self.blocks = LayerList(
             ConvBlock(a, b, k, s, padding, upsample=True, dtype=dtype)
             for a, b, k, s in zip(
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import MLP, ConvBlock, Linear, NormalizedMLP, shrink
+from qlae.nn.blocks import MLP, ConvBlock, LayerList, Linear, NormalizedMLP, shrink
 
 
 def widen(x: jax.Array) -> jax.Array:
@@ -50,7 +50,7 @@ class ConvEncoder(Encoder):
         dtype: DTypeLike,
     ):
         inputs = (image_shape[-1], *widths[:-1])
-        self.blocks = nnx.List(
+        self.blocks = LayerList(
             ConvBlock(a, b, k, s, padding, dtype=dtype)
             for a, b, k, s in zip(inputs, widths, kernel_sizes, strides, strict=True)
         )

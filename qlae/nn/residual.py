@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from qlae.nn.blocks import Linear, NormalizedMLP, shrink
+from qlae.nn.blocks import LayerList, Linear, NormalizedMLP, shrink
 from qlae.nn.convolution import Conv
 from qlae.nn.decoders import Decoder
 from qlae.nn.encoders import Encoder
@@ -60,7 +60,7 @@ class Residual(nnx.Module):
     """Units around which the input passes, by a 1x1 convolution where the width changes."""
 
     def __init__(self, units: list[nnx.Module], skip: Conv | None = None):
-        self.units = nnx.List(units)
+        self.units = LayerList(units)
         self.skip = skip
 
     def __call__(self, x_BxHxWxC: jax.Array, *condition: jax.Array) -> jax.Array:
@@ -75,7 +75,7 @@ class Level(nnx.Module):
     """The residual blocks at one size of map, and the convolution that leads to the next."""
 
     def __init__(self, blocks: list[Residual], conv: Conv):
-        self.blocks = nnx.List(blocks)
+        self.blocks = LayerList(blocks)
         self.conv = conv
 
     def __call__(self, x_BxHxWxC: jax.Array, *condition: jax.Array) -> jax.Array:
@@ -108,7 +108,7 @@ class ResidualEncoder(Encoder):
         dtype: DTypeLike,
     ):
         shrink(image_shape, (2,) * (len(widths) - 1))
-        self.levels = nnx.List(
+        self.levels = LayerList(
             _make_encoder_level(image_shape[-1] if index == 0 else a, a, b, dtype)
             for index, (a, b) in enumerate(itertools.pairwise(widths))
         )
@@ -152,7 +152,7 @@ class ResidualDecoder(Decoder):
         map_shape = (*shrink(image_shape, (2,) * len(widths)), widths[0])
         self.mlp = NormalizedMLP(num_in, dense, activation=nnx.gelu, epsilon=_EPSILON, dtype=dtype)
         self.input_map = nnx.Param(jnp.ones(map_shape))
-        self.levels = nnx.List(
+        self.levels = LayerList(
             _make_decoder_level(a, b, self.mlp.num_out, dtype)
             for a, b in itertools.pairwise((*widths, image_shape[-1]))
         )

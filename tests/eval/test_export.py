@@ -1,6 +1,8 @@
 """A model as one file, run by readers that know nothing of JAX."""
 
-import importlib.util
+import os
+import re
+import subprocess
 
 import jax
 import numpy as np
@@ -20,6 +22,15 @@ NETWORKS = {
     "conv": {"name": "conv"},
     "dense": {"name": "dense", "dense": (16, 8)},
 }
+TORCH = runs.ROOT / "build" / "torch" / "bin" / "python"
+READ = """
+import numpy as np, torch
+from eval.readers import with_torch
+encode, decode = with_torch.load("model.npz")
+asked = {name: torch.from_numpy(array) for name, array in np.load("asked.npz").items()}
+np.savez("answered.npz", latents=encode(asked["images"]), pictures=decode(asked["latents"]))
+print(torch.__version__)
+"""
 
 
 def make_run(folder, model: str, network: str = "") -> RestoredModel:
@@ -36,8 +47,7 @@ def make_run(folder, model: str, network: str = "") -> RestoredModel:
     return RestoredModel(model_, directory, FACTS, 0)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize(
+MODELS = pytest.mark.parametrize(
     ("model", "network"),
     [
         ("qlae", ""),
@@ -48,27 +58,59 @@ def make_run(folder, model: str, network: str = "") -> RestoredModel:
         ("qlinfo_wgan_gp", ""),
     ],
 )
-def test_the_readers_equal_the_model(tmp_path, model, network):
+
+
+@pytest.mark.heavy
+@MODELS
+def test_the_reader_in_numpy_equals_the_model(tmp_path, model, network):
     run = make_run(tmp_path / "run", model, network)
     file = tmp_path / "model.npz"
     file.write_bytes(export(run))
     images = np.random.default_rng(0).random((3, *run.image_shape), np.float32)
     latents = run.encode(images)
-    for load, convert in readers():
-        encode, decode = load(file)
-        np.testing.assert_allclose(encode(convert(images)), latents, atol=1e-5)
-        np.testing.assert_allclose(decode(convert(latents)), run.decode(latents), atol=1e-5)
+    encode, decode = with_numpy.load(file)
+    np.testing.assert_allclose(encode(images), latents, atol=1e-5)
+    np.testing.assert_allclose(decode(latents), run.decode(latents), atol=1e-5)
 
 
-def readers():
-    """The reader in NumPy and, where PyTorch is installed, the one in PyTorch."""
-    yield with_numpy.load, np.asarray
-    if importlib.util.find_spec("torch"):
-        import torch
+@pytest.mark.interop
+@pytest.mark.process
+@pytest.mark.skipif(not TORCH.exists(), reason="PyTorch is not installed: make interop")
+@MODELS
+def test_the_reader_in_pytorch_equals_the_model(tmp_path, model, network):
+    run = make_run(tmp_path / "run", model, network)
+    (tmp_path / "model.npz").write_bytes(export(run))
+    images = np.random.default_rng(0).random((3, *run.image_shape), np.float32)
+    latents = run.encode(images)
+    np.savez(tmp_path / "asked.npz", images=images, latents=latents)
+    print(f"{model} {network or 'default'}, PyTorch {run_torch(READ, tmp_path)}".strip())
+    answered = np.load(tmp_path / "answered.npz")
+    for name, expected in (("latents", latents), ("pictures", run.decode(latents))):
+        print(f"  {name} differ by at most {np.abs(answered[name] - expected).max():.1e}")
+        np.testing.assert_allclose(answered[name], expected, atol=1e-5)
 
-        from eval.readers import with_torch
 
-        yield with_torch.load, lambda array: torch.from_numpy(np.array(array))
+@pytest.mark.interop
+@pytest.mark.process
+@pytest.mark.skipif(not TORCH.exists(), reason="PyTorch is not installed: make interop")
+def test_the_example_scores_a_model_in_pytorch(tmp_path):
+    example = runs.ROOT / "eval" / "metrics" / "examples" / "score_pytorch.py"
+    printed = run_torch(example.read_text(), tmp_path)
+    print("the example:", printed.strip())
+    infom, infoe, infoc = map(float, re.findall(r"Info[MEC] (\S+)", printed))
+    assert 0 < infom < 1
+    assert 0 < infoe < 1
+    assert 0 < infoc < 1
+
+
+def run_torch(code: str, folder) -> str:
+    """Returns what the code prints where PyTorch is installed and JAX is not."""
+    done = subprocess.run(
+        [TORCH, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(runs.ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", ["with_numpy.py", "with_torch.py"])

@@ -70,6 +70,7 @@ def test_tensorboard_gets_the_same_scores_and_pictures(scored):
         assert [histogram.num for histogram in counts] == [1000] * 4
     (_, text) = logged["origin/config/text_summary"][0]
     assert b'"arm": "qlae"' in text.tensor.string_val[0]
+    assert len(logged["_hparams_/session_start_info"]) == len(logged["origin/config/text_summary"])
     for name in ("reconstructions", "traversals", "nmi"):
         assert len(logged[f"eval/heldout/{name}"]) == 4
         assert all(value.image.height > 50 for _, value in logged[f"eval/heldout/{name}"])

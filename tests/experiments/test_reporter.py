@@ -1,10 +1,12 @@
 """Reports go to every living member, on a thread that no step waits for."""
 
 import io
+import re
 import threading
 
 import numpy as np
 import pytest
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from experiments import live_line, reporter
 from experiments.config_file import load_config
@@ -37,6 +39,7 @@ def population(tmp_path):
     return Population(members)
 
 
+@pytest.mark.process
 def test_each_living_member_has_its_own_curve_and_the_line_their_mean(population, capsys):
     reporting = reporter.Reporter(population, num_steps=20, first_step=0)
     reporting.report(10, {"loss/total": np.array([1.0, np.nan, 3.0])})
@@ -54,6 +57,37 @@ def test_each_living_member_has_its_own_curve_and_the_line_their_mean(population
     assert progress == [20, None, 20]
 
 
+@pytest.mark.process
+def test_every_start_says_what_it_began_with(population):
+    folder = population.members[0].directory.path / "logs/train"
+    for first_step in (0, 10):
+        reporting = reporter.Reporter(population, num_steps=20, first_step=first_step)
+        reporting.report(first_step + 10, {"loss/total": np.ones(3)})
+        reporting.close()
+        # A start's file is named by the second.
+        (path,) = folder.glob("events.out.*")
+        path.rename(folder / f"events.{first_step}")
+    events = [event for path in folder.glob("events*") for event in runs.read_events(path)]
+    texts = {
+        step: value.tensor.string_val[0].decode()
+        for value, step in events
+        if value.tag == "origin/trained_with/text_summary"
+    }
+    assert set(texts) == {0, 10}
+    assert re.search(r"^- commit (\w{12}(-dirty)?|unknown)$", texts[10], re.MULTILINE)
+    assert re.search(r"^- jax [\d.]+$", texts[10], re.MULTILINE)
+    assert re.search(r"^- devices 8 of cpu$", texts[10], re.MULTILINE)
+    session, *_ = {
+        value.metadata.plugin_data.content
+        for value, _ in events
+        if value.tag == "_hparams_/session_start_info"
+    }
+    hparams = HParamsPluginData.FromString(session).session_start_info.hparams
+    assert hparams["arm"].string_value == "qlae"
+    assert hparams["optimizer.learning_rate"].number_value > 0
+
+
+@pytest.mark.process
 def test_a_report_does_not_wait_for_a_slow_disk(population, monkeypatch):
     may_write, written = threading.Event(), []
 
@@ -71,6 +105,7 @@ def test_a_report_does_not_wait_for_a_slow_disk(population, monkeypatch):
     assert written == [10, 10, 20, 20, 30, 30]
 
 
+@pytest.mark.process
 def test_a_disk_that_fails_does_not_stop_training_and_is_told_once(population, monkeypatch, capsys):
     def write(self, name, value, step):
         raise OSError("No space left on device")
