@@ -21,7 +21,7 @@ from eval.metrics.information import compute_nmi
 from eval.metrics.registry import METRIC_VERSION, compute_metrics
 from eval.metrics.samples import make_samples
 from eval.pictures import Pictures
-from eval.records import Record, record_path, write_record
+from eval.records import Record, load_record, record_path, write_record
 from eval.scoring import choose_dialect, list_splits
 from qlae.common.event_log import EventLog
 from qlae.restore import StoredRun
@@ -106,6 +106,8 @@ class Evaluator:
             latent_sample=_sample(encoding.latents_NxZ) if split == "validation" else None,
         )
         pictures = self.evaluation.illustrate(params, encoding)
+        if (path := self._record(step, split)).exists():
+            return load_record(path)  # another worker was quicker; its numbers are the same
         self._publish(record, structure, pictures, encoding)
         write_record(self.run.directory.path, record)
         return record

@@ -24,7 +24,14 @@ class PopulationKeeper:
     preemption: Preemption
 
     def report(self, step: int, means: Means, diverged: dict[int, str]) -> None:
-        """Ends the members that diverged, then reports the others; raises where none is left."""
+        """Ends the members that diverged, then reports the others.
+
+        Raises:
+            RunFailed: no member is left.
+            StorageError: another process has taken over.
+        """
+        if self.population.lease:
+            self.population.lease.check()
         self.population.fail(diverged)
         self.reporter.report(step, means)
 

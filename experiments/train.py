@@ -27,9 +27,10 @@ from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from experiments.profiling import profile_steps
 from experiments.reporter import make_reporter
+from experiments.restoring import restore_or_init
 from experiments.step_check import check_step, compile_step
 from experiments.trainer import Trainer, make_trainer
-from experiments.warm_start import check_source, warm_start
+from experiments.warm_start import check_source
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
 from qlae.objectives.player import Metrics
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str]) -> Exit:
         population = Population(make_members(config, RunDirectory(options.workdir)))
         check_source(population)
     processes.check_agreement(config)
-    return train_population(population)
+    with contextlib.closing(population):
+        return train_population(population)
 
 
 def make_parser() -> Parser:
@@ -104,21 +106,6 @@ def train_population(population: Population) -> Exit:
         return Exit.STOPPED
     population.check()
     return Exit.DONE
-
-
-def restore_or_init(
-    population: Population, trainer: Trainer, checkpoints: Checkpoints, batches: DatasetIterator
-) -> tuple[TrainState, int]:
-    """Returns the state to go on from and its step; sets the batches to where they stood."""
-    slots = trainer.layout.assign_slots(population.living)
-    step = checkpoints.find_newest(population.living)
-    if step is None:
-        seeds = trainer.put_seeds([population.members[slot].config for slot in slots])
-        return warm_start(trainer.init(seeds), trainer), 0
-    abstract = trainer.program.abstract_state
-    loaded = {member: checkpoints.load(step, member, abstract) for member in population.living}
-    batches.set_state(loaded[population.living[0]][1]["data"])
-    return trainer.layout.put_stacked([loaded[slot][0] for slot in slots]), step
 
 
 def make_take_step(

@@ -11,8 +11,8 @@ from typing import Any
 from etils import epath
 from ml_collections import ConfigDict
 
-from qlae.common.errors import StorageError, UserError
-from qlae.common.files import is_remote, to_path, write_whole
+from qlae.common.errors import UserError
+from qlae.common.files import is_remote, to_path, write_whole, writing
 from qlae.dataset_facts import DatasetFacts
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
@@ -20,6 +20,7 @@ _RESUMABLE = ("log_every", "mesh", "profile", "eval")
 # Of `data`: another machine keeps the same images elsewhere.
 _RESUMABLE_DATA = ("data_dir", "cache")
 _COMMITTED = "commit_success.txt"  # Orbax writes it last; listing alone would miss its absence.
+_LEASE = "lease.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -53,12 +54,13 @@ class RunDirectory:
             raise UserError(f"{self.path} is not empty and holds no run; use another --workdir")
 
     def claim(self, config: ConfigDict, facts: DatasetFacts) -> None:
-        """Makes the directory this config's, once `check` has passed.
+        """Makes the directory this config's.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: `check` does, or the directory cannot be written.
             StorageError: the store did not answer as it should.
         """
+        self.check(config)
         document = {
             "config": to_plain(config),
             "dataset": {
@@ -68,13 +70,10 @@ class RunDirectory:
             },
             "versions": get_versions(),
         }
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # Written again on a resume, too: what may differ then is what the evaluator reads.
             self._write(self._config, document)
-        except OSError as error:
-            kind = StorageError if is_remote(self.path) else UserError
-            raise kind(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     def load_config(self) -> ConfigDict:
         """Reads the config of the run.
@@ -177,6 +176,11 @@ def get_checkpoint_path(workdir: epath.PathLike, step: int | None = None) -> epa
     return path if step is None else path / str(step)
 
 
+def get_lease_path(workdir: epath.PathLike) -> epath.Path:
+    """Returns where the process that trains a run writes down that it does."""
+    return epath.Path(workdir) / _LEASE
+
+
 def list_steps(workdir: epath.PathLike) -> list[int]:
     """Returns the steps of all finalised checkpoints of a run, ascending; reads, never writes."""
     # One listing, whatever their number: a store takes a while for each operation.
@@ -210,7 +214,7 @@ def _is_link(path: epath.Path) -> bool:
 
 def _is_foreign(path: epath.Path) -> bool:
     """Whether a file in a directory without a config is none that a killed claim left behind."""
-    return not path.name.startswith(".config.json.")
+    return not path.name.startswith((".config.json.", _LEASE, f".{_LEASE}."))
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ class EventLog:
         self._remote = directory if is_remote(directory) else None
         self._scratch = tempfile.TemporaryDirectory() if self._remote else None
         self._local = Path(self._scratch.name if self._scratch else str(directory))
-        self._writer: Any = SummaryWriter(str(self._local), purge_step=first_step)
+        # The name says the second; two processes may begin in the same one.
+        self._writer: Any = SummaryWriter(
+            str(self._local), purge_step=first_step, filename_suffix=f".{uuid.uuid4().hex[:8]}"
+        )
         self._uploaded = time.monotonic()
         self._sizes: dict[str, int] = {}  # of what is in the store
 

@@ -1,13 +1,15 @@
 """Files and directories, local or remote (`gs://`): whole or not there."""
 
+import contextlib
 import logging
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import fsspec.config
 from etils import epath
 
-from qlae.common.errors import UserError
+from qlae.common.errors import StorageError, UserError
 
 # A listing that is remembered hides every checkpoint that another process finalises; and a store
 # that does not answer within a minute is asked again, not waited for.
@@ -58,3 +60,18 @@ def write_output(path: epath.PathLike, content: str | bytes) -> None:
         write_whole(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def writing(path: epath.PathLike) -> Iterator[None]:
+    """Says in one line that a directory cannot be written.
+
+    Raises:
+        UserError: it is a local one.
+        StorageError: the store did not answer as it should.
+    """
+    try:
+        yield
+    except OSError as error:
+        kind = StorageError if is_remote(path) else UserError
+        raise kind(f"cannot write to {path}: {error.strerror or error}") from error
