@@ -13,12 +13,23 @@ from ml_collections import ConfigDict
 
 from qlae.common.errors import UserError
 from qlae.common.files import is_remote, to_path, write_whole, writing
+from qlae.common.schema import COUNT, OBJECT, SEED, TEXT, find_wrong
 from qlae.dataset_facts import DatasetFacts
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
 _RESUMABLE = ("log_every", "mesh", "profile", "eval")
 # Of `data`: another machine keeps the same images elsewhere.
 _RESUMABLE_DATA = ("data_dir", "cache")
+# What every command reads of a run's config, whatever its model.
+_REQUIRED = {
+    "arm": TEXT,
+    "seed": SEED,
+    "num_steps": COUNT,
+    "data": OBJECT,
+    "model": OBJECT,
+    "weights": OBJECT,
+    "eval": OBJECT,
+}
 _COMMITTED = "commit_success.txt"  # Orbax writes it last; listing alone would miss its absence.
 _LEASE = "lease.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -82,8 +93,12 @@ class RunDirectory:
             UserError: there is no run here, or its config cannot be read.
         """
         config = self._load_document()["config"]
-        if not isinstance(config, dict):
-            raise self._not_a_config("config is no object")
+        if wrong := find_wrong({"config": config}, {"config": OBJECT}):
+            raise self._not_a_config(wrong)
+        if missing := sorted(set(_REQUIRED) - set(config)):
+            raise self._not_a_config(f"it lacks {', '.join(missing)}")
+        if wrong := find_wrong(config, _REQUIRED):
+            raise self._not_a_config(wrong)
         return ConfigDict(config)
 
     def load_facts(self) -> DatasetFacts:
@@ -114,7 +129,7 @@ class RunDirectory:
     @property
     def is_complete(self) -> bool:
         """Whether the checkpoint of the last step is there."""
-        return self.exists and self.load_config().get("num_steps") in list_steps(self.path)
+        return self.exists and self.load_config().num_steps in list_steps(self.path)
 
     @property
     def state(self) -> str:
@@ -145,7 +160,7 @@ class RunDirectory:
             raise UserError(
                 f"no run at {self.path}: it has no config.json; check --workdir"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._not_a_config(error) from error
         if not isinstance(document, dict) or "config" not in document:
             raise self._not_a_config("it is no object with a config")

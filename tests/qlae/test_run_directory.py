@@ -46,6 +46,33 @@ def test_a_damaged_config_is_one_line(tmp_path, text):
         RunDirectory(tmp_path).load_config()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_steps", None),
+        ("num_steps", 0),
+        ("num_steps", "40"),
+        ("num_steps", 2.5),
+        ("seed", -1),
+        ("arm", 3),
+        ("data", []),
+        ("model", "qlae"),
+        ("eval", None),
+    ],
+)
+def test_a_config_that_lacks_what_all_need_is_named_by_every_command(tmp_path, name, value):
+    make_run(tmp_path)
+    document = json.loads((tmp_path / "config.json").read_text())
+    document["config"][name] = value
+    if value is None:
+        del document["config"][name]
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match=rf"config\.json is not a run's config: .*{name}"):
+        RunDirectory(tmp_path).load_config()
+    code, output, errors = runs.run("eval.worker", f"--workdir={tmp_path}", "--once")
+    assert (code, output, len(errors.splitlines())) == (2, "", 1)
+
+
 @pytest.mark.parametrize("dataset", [None, {}, {"image_shape": [8, 8, 3]}, {"other": 1}, 3])
 def test_damaged_facts_are_one_line(tmp_path, dataset):
     (tmp_path / "config.json").write_text(json.dumps({"config": {}, "dataset": dataset}))
