@@ -9,6 +9,7 @@ from typing import Any
 import fsspec.config
 from etils import epath
 
+from qlae.common.credentials import check_credentials
 from qlae.common.errors import StorageError, UserError
 
 # A listing that is remembered hides every checkpoint that another process finalises; and a store
@@ -27,11 +28,14 @@ def to_path(path: epath.PathLike) -> epath.Path:
     """Returns a path that is absolute, as Orbax needs it; `~` is the user's home.
 
     Raises:
-        UserError: a remote path that is not on Google Cloud Storage.
+        UserError: a remote path that is not on Google Cloud Storage, or no credentials for it.
     """
-    if is_remote(path) and not str(path).startswith(_SCHEME):
+    if not is_remote(path):
+        return epath.Path(path).expanduser().resolve()
+    if not str(path).startswith(_SCHEME):
         raise UserError(f"{path}: expected a local directory or {_SCHEME}BUCKET/PATH")
-    return epath.Path(path) if is_remote(path) else epath.Path(path).expanduser().resolve()
+    check_credentials(path)
+    return epath.Path(path)
 
 
 def write_whole(path: epath.PathLike, content: str | bytes) -> None:
