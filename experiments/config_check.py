@@ -35,6 +35,8 @@ RULES: dict[str, Rule] = {
     "batch_size": COUNT,
     "checkpoint_every": COUNT,
     "log_every": COUNT,
+    "checkpoints.keep_newest": WHOLE,
+    "checkpoints.keep_every": WHOLE,
     "data.split_seed": SEED,
     "data.order_seed": SEED,
     "data.num_validation": COUNT,

@@ -28,6 +28,7 @@ from experiments.population import Population
 from experiments.profiling import profile_steps
 from experiments.reporter import make_reporter
 from experiments.restoring import restore_or_init
+from experiments.retention import make_retire
 from experiments.step_check import check_step, compile_step
 from experiments.trainer import Trainer, make_trainer
 from experiments.warm_start import check_source
@@ -88,7 +89,7 @@ def train_population(population: Population) -> Exit:
     keep_compiled(population.members[0].directory)
     write_parameter_tables(population, trainer.program.abstract_params)
     paths = {index: population.members[index].directory.path for index in population.living}
-    checkpoints = Checkpoints(paths, trainer.layout.take_member)
+    checkpoints = Checkpoints(paths, trainer.layout.take_member, make_retire(population))
     compiling = compile_step(trainer)
     state, first_step = restore_or_init(population, trainer, checkpoints, batches)
     announce(population, first_step)

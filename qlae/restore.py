@@ -17,8 +17,8 @@ from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_program
 from qlae.restored_model import RestoredModel
 from qlae.run_directory import RunDirectory, list_steps
-from qlae.training.checkpoints import find_differences, load_params
 from qlae.training.state import Params
+from qlae.training.stored import find_differences, load_params
 
 
 @dataclass(frozen=True)

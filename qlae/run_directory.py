@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from etils import epath
@@ -17,7 +17,7 @@ from qlae.common.schema import COUNT, OBJECT, SEED, TEXT, find_wrong
 from qlae.dataset_facts import DatasetFacts
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
-_RESUMABLE = ("log_every", "mesh", "profile", "eval")
+_RESUMABLE = ("log_every", "mesh", "profile", "eval", "checkpoints")
 # Of `data`: another machine keeps the same images elsewhere.
 _RESUMABLE_DATA = ("data_dir", "cache")
 # What every command reads of a run's config, whatever its model.
@@ -201,6 +201,24 @@ def list_steps(workdir: epath.PathLike) -> list[int]:
     # One listing, whatever their number: a store takes a while for each operation.
     names = (path.parent.name for path in get_checkpoint_path(workdir).glob(f"*/{_COMMITTED}"))
     return sorted(int(name) for name in names if name.isdecimal() and name.isascii())
+
+
+def delete_checkpoints(workdir: epath.PathLike, steps: Sequence[int]) -> None:
+    """Deletes checkpoints of a run, and what an earlier call was killed over.
+
+    What is being deleted is noted first and loses its marker next: nobody takes a half for a whole.
+    """
+    notes = epath.Path(workdir) / "retired"
+    if steps:
+        notes.mkdir(exist_ok=True)
+    for step in steps:
+        (notes / str(step)).write_text("")
+        (get_checkpoint_path(workdir, step) / _COMMITTED).unlink(missing_ok=True)
+    for note in notes.iterdir() if notes.exists() else ():
+        path = get_checkpoint_path(workdir) / note.name
+        if path.exists() and not (path / _COMMITTED).exists():
+            path.rmtree()
+        note.unlink()
 
 
 def find_runs(root: epath.PathLike) -> list[epath.Path]:

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from etils import epath
 
 from experiments.config_file import load_config
 from qlae.common.errors import UserError
 from qlae.dataset_facts import DatasetFacts
-from qlae.run_directory import RunDirectory, find_runs
+from qlae.run_directory import RunDirectory, delete_checkpoints, find_runs, list_steps
 from tests import runs
 
 FACTS = DatasetFacts((8, 8, 3), ("a", "b"), 100)
@@ -98,3 +99,34 @@ def test_states(tmp_path):
     last.mkdir(parents=True)
     (last / "commit_success.txt").write_text("")
     assert run.state == "complete"
+
+
+def make_checkpoint(path, step, marked=True):
+    folder = path / "checkpoints" / str(step)
+    folder.mkdir(parents=True)
+    (folder / "array").write_text("numbers")
+    if marked:
+        (folder / "commit_success.txt").write_text("")
+
+
+def test_a_deletion_that_was_killed_is_finished_and_touches_nothing_else(tmp_path, monkeypatch):
+    for step in (10, 20, 30):
+        make_checkpoint(tmp_path, step)
+    make_checkpoint(tmp_path, 5, marked=False)  # copied without its marker: nobody's to delete
+
+    def kill(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(epath.Path(tmp_path)), "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            delete_checkpoints(tmp_path, [10])
+    assert list_steps(tmp_path) == [20, 30]  # a half is no whole
+    assert (tmp_path / "checkpoints/10/array").exists()
+    delete_checkpoints(tmp_path, [20])
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["30", "5"]
+    assert list((tmp_path / "retired").iterdir()) == []
+    (tmp_path / "retired/30").write_text("")  # noted, killed, and made again since
+    delete_checkpoints(tmp_path, [])
+    assert list_steps(tmp_path) == [30]
