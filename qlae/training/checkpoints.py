@@ -11,14 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from qlae.common.errors import StorageError, UserError
+from qlae.common.errors import StorageError
 from qlae.run_directory import delete_checkpoints, get_checkpoint_path, list_steps
 from qlae.training.state import TrainState
-from qlae.training.stored import add_digests, load_parts, to_line
+from qlae.training.stored import (
+    add_digests,
+    check_step,
+    load_state,
+    split_state,
+    to_line,
+)
 
 _MOST_FAILURES = 3  # saves in a row, after which nothing is left to hope for
 
@@ -79,7 +84,7 @@ class Checkpoints:
             if step not in self._finalised[member]
         }
         for alone in states.values():
-            _check_step(int(alone.step), step)
+            check_step(int(alone.step), step)
         if jax.process_count() > 1:
             self._begin(step, states, position)
             self._pending = self._thread.submit(self._delete, members)
@@ -105,17 +110,7 @@ class Checkpoints:
                 name says.
             StorageError: the store does not answer.
         """
-        path = get_checkpoint_path(self._workdirs[member], step)
-        target = jax.tree.map(_on_host, abstract)
-        parts = load_parts(
-            path, {"params": target.params, "training": _training(target), "position": None}
-        )
-        state = TrainState(params=parts["params"], **parts["training"])
-        try:
-            _check_step(int(state.step), step)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}; move it away to go on from another") from error
-        return state, parts["position"]
+        return load_state(self._workdirs[member], step, abstract)
 
     def set_aside(self, step: int, member: int) -> epath.Path:
         """Moves a damaged checkpoint out of the way, so that it is made again; returns where to.
@@ -188,7 +183,7 @@ class Checkpoints:
         failures: list[StorageError] | None = None,
     ) -> None:
         for member, state in states.items():
-            parts = {"params": state.params, "training": _training(state)}
+            parts = split_state(state)
             try:
                 with _saving(self._workdirs[member]):
                     self._open(member).save_checkpointables_async(
@@ -222,20 +217,6 @@ class Checkpoints:
                 context=ocp.Context(multiprocessing_options=options),
             )
         return self._checkpointers[member]
-
-
-def _training(state: TrainState) -> dict[str, Any]:
-    return {"step": state.step, "opt_state": state.opt_state, "rng": state.rng}
-
-
-def _on_host(leaf: Any) -> np.ndarray:
-    """Returns what Orbax takes for the shape and dtype of an array in host memory."""
-    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
-
-
-def _check_step(held: int, named: int) -> None:
-    if held != named:
-        raise ValueError(f"the checkpoint of step {named:,} holds the state of step {held:,}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
@@ -13,7 +14,7 @@ from qlae.common.errors import StorageError, UserError, explain
 from qlae.common.files import is_remote
 from qlae.run_directory import get_checkpoint_path
 from qlae.training.digests import compute_digests, name_arrays
-from qlae.training.state import Params
+from qlae.training.state import Params, TrainState
 
 _DIGESTS = "digests"  # of a checkpoint's position: by part, by array
 # What tensorstore says of a store that does not answer, which is no word on the checkpoint.
@@ -37,6 +38,48 @@ def load_params(workdir: epath.PathLike, step: int, abstract_params: Params) -> 
     # A shipped run has parameters alone.
     position = {"position": None} if (path / "position").exists() else {}
     return load_parts(path, {"params": abstract_params, **position})["params"]
+
+
+def load_state(
+    workdir: epath.PathLike, step: int, abstract: TrainState
+) -> tuple[TrainState, dict[str, Any]]:
+    """Reads a run's whole state after a step, into host memory, and its position.
+
+    Args:
+        workdir: the run directory.
+        step: one of `list_steps`.
+        abstract: shapes and dtypes of the state.
+
+    Raises:
+        UserError: the checkpoint is damaged, of another model, or of another step than its name
+            says.
+        StorageError: the store does not answer.
+    """
+    path = get_checkpoint_path(workdir, step)
+    parts = load_parts(path, {**split_state(jax.tree.map(_on_host, abstract)), "position": None})
+    state = TrainState(params=parts["params"], **parts["training"])
+    try:
+        check_step(int(state.step), step)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; move it away to go on from another") from error
+    return state, parts["position"]
+
+
+def split_state(state: TrainState) -> dict[str, Any]:
+    """Returns a state as the parts of a checkpoint: evaluation reads the parameters alone."""
+    training = {"step": state.step, "opt_state": state.opt_state, "rng": state.rng}
+    return {"params": state.params, "training": training}
+
+
+def check_step(held: int, named: int) -> None:
+    """Raises `ValueError` if a state is not of the step that its checkpoint is named after."""
+    if held != named:
+        raise ValueError(f"the checkpoint of step {named:,} holds the state of step {held:,}")
+
+
+def _on_host(leaf: Any) -> np.ndarray:
+    """Returns what Orbax takes for the shape and dtype of an array in host memory."""
+    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
 
 
 def load_parts(path: epath.Path, target: Mapping[str, Any]) -> dict[str, Any]:
