@@ -11,21 +11,13 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from experiments.goodput import Goodput
 from experiments.live_line import LiveLine
 from experiments.population import Population
 from qlae.common.event_log import EventLog
 from qlae.training.metrics_buffer import Means
 
 Report = tuple[int, dict[int, dict[str, float]]]
-
-
-def make_reporter(
-    population: Population, num_steps: int, first_step: int
-) -> "Reporter | SilentReporter":
-    """Returns the reporter of this process: the first one reports, for all."""
-    if jax.process_index() == 0:
-        return Reporter(population, num_steps, first_step)
-    return SilentReporter()
 
 
 class Reporter:
@@ -35,12 +27,13 @@ class Reporter:
         population: whose metrics these are.
         num_steps: at which training ends.
         first_step: at which it begins.
+        goodput: where its seconds go.
     """
 
-    def __init__(self, population: Population, num_steps: int, first_step: int):
-        self._population = population
+    def __init__(self, population: Population, num_steps: int, first_step: int, goodput: Goodput):
+        self._population, self._goodput = population, goodput
         directories = [population.members[member].directory for member in population.living]
-        self._line = LiveLine(directories, num_steps, first_step)
+        self._line = LiveLine(directories, num_steps, first_step, goodput)
         self._logs: dict[int, EventLog] = {}
         self._first_step, self._complained = first_step, False
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
@@ -79,8 +72,11 @@ class Reporter:
         self._complained = True
 
     def _write(self, step: int, metrics: dict[int, dict[str, float]]) -> None:
+        seconds = self._goodput.read()
         for member, values in metrics.items():
             log = self._open(member)
+            for cause, spent in seconds.items():
+                log.add_scalar(f"goodput/{cause}", spent, step)
             for name, value in values.items():
                 log.add_scalar(f"train/{name}", value, step)
             log.flush()
@@ -101,6 +97,15 @@ class SilentReporter:
 
     def close(self) -> None:
         """Does nothing."""
+
+
+def make_reporter(
+    population: Population, first_step: int, goodput: Goodput
+) -> Reporter | SilentReporter:
+    """Returns the reporter of this process, which begins at a step."""
+    if jax.process_index() > 0:
+        return SilentReporter()
+    return Reporter(population, population.members[0].config.num_steps, first_step, goodput)
 
 
 def _average(metrics: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -9,16 +9,16 @@ Run again with the same arguments it resumes, and its result is that of an unint
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import logging
-from grain import DatasetIterator
 
 from experiments import processes
 from experiments.compilation import keep_compiled
 from experiments.config_check import check_config
 from experiments.config_file import load_config, parse_with_overrides
+from experiments.goodput import resume_goodput
 from experiments.keeper import PopulationKeeper
 from experiments.listing import format_listing
 from experiments.live_line import announce, announce_end
@@ -82,6 +82,7 @@ def train_population(population: Population) -> Exit:
         check_step(trainer)
         batches = trainer.make_batches()
     population.claim(trainer.facts)
+    goodput = resume_goodput(population.members[0].directory)
     if population.is_complete:
         announce_end(population, schedule.num_steps)
         population.check()
@@ -90,18 +91,21 @@ def train_population(population: Population) -> Exit:
     write_parameter_tables(population, trainer.program.abstract_params)
     paths = {index: population.members[index].directory.path for index in population.living}
     checkpoints = Checkpoints(paths, trainer.layout.take_member, make_retire(population))
+    goodput.enter("restore")
     compiling = compile_step(trainer)
     state, first_step = restore_or_init(population, trainer, checkpoints, batches)
     announce(population, first_step)
-    take_step = make_take_step(population, trainer, compiling.result(), batches)
+    step = goodput.wait_for(compiling)
+    take_step = make_take_step(population, trainer, step, goodput.watch_batches(batches))
     with (
-        contextlib.closing(make_reporter(population, schedule.num_steps, first_step)) as reporting,
+        contextlib.closing(make_reporter(population, first_step, goodput)) as reporting,
         contextlib.closing(checkpoints),
         Preemption().watch() as preemption,
     ):
-        keeper = PopulationKeeper(population, reporting, checkpoints, batches, preemption)
+        keeper = PopulationKeeper(population, reporting, checkpoints, batches, preemption, goodput)
         buffer = MetricsBuffer(trainer.layout.gather)
-        last_step = train(state, first_step, take_step, schedule, keeper, buffer)
+        watched = goodput.watch_steps(take_step, first_step)
+        last_step = train(state, first_step, watched, schedule, keeper, buffer)
     if last_step < schedule.num_steps:
         print(f"stopped at step {last_step:,}; the same command resumes")
         return Exit.STOPPED
@@ -109,9 +113,7 @@ def train_population(population: Population) -> Exit:
     return Exit.DONE
 
 
-def make_take_step(
-    population: Population, trainer: Trainer, step: Any, batches: DatasetIterator
-) -> Any:
+def make_take_step(population: Population, trainer: Trainer, step: Any, batches: Iterator) -> Any:
     """Returns the function that draws a batch and dispatches the step on it."""
     slots = trainer.layout.assign_slots(population.living)
     configs = [population.members[slot].config for slot in slots]
