@@ -7,7 +7,7 @@ WORKDIR ?= runs/quickstart
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check slow interop bench lint wheel lock clean
+.PHONY: run test check slow faults soak interop bench lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
 	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
@@ -25,6 +25,12 @@ check: lint  ## Lint, types, and the tests that start no process and take no mor
 
 slow: $(VENV)/.dev  ## The tests that take minutes each: restarts, stores, grids.
 	$(PYTEST) -m slow
+
+faults: $(VENV)/.dev  ## Kill, fail and damage runs; what it cost goes to experiments/results/faults.md.
+	JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults
+
+soak: $(VENV)/.dev  ## A thousand kills, for hours; started again, it goes on.
+	JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults.soak
 
 interop: $(VENV)/.dev build/xpk/.ready  ## Against other people's programs: the real gcloud, xpk's parser.
 	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -m interop -rs
