@@ -23,7 +23,7 @@ SHORT = ("--config.num_steps=30", "--config.checkpoint_every=10")
 def kill_between_phases(folder: Path, kills: int) -> Outcome:
     """Kills the worker of a trained run before and after phase after phase, then lets it end."""
     outcome = Outcome("SIGKILL of the worker between two phases")
-    killed, undisturbed = folder / "killed", folder / "undisturbed"
+    killed, undisturbed = folder / "worker_killed", folder / "worker_undisturbed"
     for workdir in (killed, undisturbed):
         code, _, errors = runs.train_process(workdir, *SHORT)
         assert code == 0, errors
