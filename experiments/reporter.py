@@ -12,10 +12,12 @@ import jax
 import numpy as np
 
 from experiments.goodput import Goodput
-from experiments.live_line import LiveLine
+from experiments.live_line import LiveLine, Pace
 from experiments.population import Population
 from qlae.common.event_log import EventLog
 from qlae.training.metrics_buffer import Means
+
+_SECONDS_BETWEEN_GOODPUTS = 30.0
 
 Report = tuple[int, dict[int, dict[str, float]]]
 
@@ -34,6 +36,7 @@ class Reporter:
         self._population, self._goodput = population, goodput
         directories = [population.members[member].directory for member in population.living]
         self._line = LiveLine(directories, num_steps, first_step, goodput)
+        self._goodput_pace, self._step = Pace(_SECONDS_BETWEEN_GOODPUTS), first_step
         self._logs: dict[int, EventLog] = {}
         self._first_step, self._complained = first_step, False
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
@@ -59,7 +62,8 @@ class Reporter:
                 self._write(*report)
             except Exception as error:
                 self._complain(error)
-        for close in (self._line.close, *(log.close for log in self._logs.values())):
+        logs = [log.close for log in self._logs.values()]
+        for close in (self._line.close, self._write_goodput, *logs):
             try:
                 close()
             except Exception as error:
@@ -72,15 +76,21 @@ class Reporter:
         self._complained = True
 
     def _write(self, step: int, metrics: dict[int, dict[str, float]]) -> None:
-        seconds = self._goodput.read()
+        self._step = step
         for member, values in metrics.items():
             log = self._open(member)
-            for cause, spent in seconds.items():
-                log.add_scalar(f"goodput/{cause}", spent, step)
             for name, value in values.items():
                 log.add_scalar(f"train/{name}", value, step)
             log.flush()
+        if self._goodput_pace.is_due():
+            self._write_goodput()
         self._line.show(step, _average(list(metrics.values())))
+
+    def _write_goodput(self) -> None:
+        seconds = self._goodput.read()
+        for member in {*self._logs} & {*self._population.living}:
+            for cause, spent in seconds.items():
+                self._logs[member].add_scalar(f"goodput/{cause}", spent, self._step)
 
     def _open(self, member: int) -> EventLog:
         if member not in self._logs:

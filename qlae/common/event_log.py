@@ -62,7 +62,12 @@ class EventLog:
 
     def close(self) -> None:
         """Makes all that was added visible."""
-        self._writer.close()
+        event_writer = self._writer.file_writer.event_writer
+        try:
+            self._writer.close()
+        finally:
+            # When the process ends, tensorboardX closes it again, with a traceback if it fails.
+            event_writer.close = lambda: None
         self._upload()
         if self._scratch:
             self._scratch.cleanup()

@@ -108,6 +108,7 @@ def flip(path, index):
     path.write_bytes(bytes(data))
 
 
+@pytest.mark.heavy
 def test_a_bit_that_flips_anywhere_is_found_or_changes_nothing(tmp_path):
     rng = np.random.default_rng(0)
     state = make_state([5])
