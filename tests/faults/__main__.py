@@ -21,7 +21,9 @@ _TITLE = """# What faults cost
 
 `make faults` writes this table: each fault is done to small runs on CPU, which are then compared,
 bit for bit, with undisturbed ones. Lost steps and, of the seconds, the second number are the most
-that one fault cost; seconds count from the start of a process, its imports included. `make soak`
+that one fault cost; seconds count from the start of a process, its imports included. Runs here save
+every 10 to 50 steps, while the save before is still under way: a kill loses that one, too, so that
+up to two intervals are taken again. Of the store, a try is an operation that it failed. `make soak`
 goes on killing.
 
 """
