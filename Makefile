@@ -8,7 +8,7 @@ LOGDIR ?= runs
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check slow interop colab tensorboard bench lint wheel lock clean
+.PHONY: run test check slow faults soak interop colab tensorboard bench lint wheel lock clean
 
 run:  ## Train the quickstart QLAE, with an evaluation worker beside it, on what is here.
 	@lock=$$($(PYTHON) requirements/detect.py $(ACCELERATOR)) || exit; \
@@ -26,6 +26,12 @@ check: lint  ## Lint, types, and the tests that start no process and take no mor
 
 slow: $(VENV)/.dev  ## The tests that take minutes each: restarts, stores, grids.
 	$(PYTEST) -m slow
+
+faults: $(VENV)/.dev  ## Kill, fail and damage runs; what it cost goes to experiments/results/faults.md.
+	JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults
+
+soak: $(VENV)/.dev  ## A thousand kills, for hours; started again, it goes on.
+	JAX_PLATFORMS=cpu $(BIN)/python -m tests.faults.soak
 
 # Each of other people's programs has an environment of its own: some want other versions.
 interop: $(VENV)/.dev build/xpk/.ready build/torch/.ready build/wandb/.ready  ## gcloud, xpk, PyTorch, W&B.

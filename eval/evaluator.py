@@ -13,14 +13,14 @@ from eval import plots
 from eval.ceilings import compute_ceilings
 from eval.encode import Encoding
 from eval.evaluation import Evaluation
-from eval.metrics.dialects import DEFAULT_DIALECT, find_active_latents, get_dialect
+from eval.metrics.dialects import find_active_latents, get_dialect
 from eval.metrics.generalisation import compute_infoe_unseen
 from eval.metrics.information import compute_nmi
 from eval.metrics.registry import METRIC_VERSION, compute_metrics
 from eval.metrics.samples import make_samples
 from eval.pictures import Pictures
-from eval.records import Record, record_path, write_record
-from eval.scoring import choose_dialect, list_splits
+from eval.records import Record, load_record, write_record
+from eval.scoring import choose_dialect, find_record, list_scored, list_splits
 from qlae.common.logs import Logs, open_logs
 from qlae.provenance import describe_origin
 from qlae.restore import StoredRun
@@ -52,12 +52,9 @@ class Evaluator:
 
     def list_pending(self) -> list[int]:
         """Returns the steps that have a finalised checkpoint and lack a record, ascending."""
-        known = {split: self._list_known(split) for split in list_splits(self.run.config)}
-        return [
-            step
-            for step in list_steps(self.run.directory.path)
-            if any(self._record(step, s).name not in known[s] for s in self._splits(step))
-        ]
+        steps = list_steps(self.run.directory.path)
+        scored = set(list_scored(self.run.directory.path, self.run.config, steps))
+        return [step for step in steps if step not in scored]
 
     def score(self, step: int) -> Record:
         """Scores one checkpoint on every split that lacks a record; returns the last split's.
@@ -105,6 +102,8 @@ class Evaluator:
             latent_sample=_sample(encoding.latents_NxZ) if split == "validation" else None,
         )
         pictures = self.evaluation.illustrate(params, encoding)
+        if (path := self._record(step, split)).exists():
+            return load_record(path)  # another worker was quicker; its numbers are the same
         self._publish(record, structure, pictures, encoding)
         write_record(self.run.directory.path, record)
         return record
@@ -126,15 +125,7 @@ class Evaluator:
         return list_splits(self.run.config, step)
 
     def _record(self, step: int, split: str) -> epath.Path:
-        # Records of another dialect are other records: an evaluation by it is still to be made.
-        named = "" if self._dialect == DEFAULT_DIALECT else f".{self._dialect}"
-        protocol = self.evaluation.data.split.protocol
-        version = METRIC_VERSION + named
-        return record_path(self.run.directory.path, protocol, step, version, split)
-
-    def _list_known(self, split: str) -> set[str]:
-        folder = self._record(0, split).parent
-        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        return find_record(self.run.directory.path, self.run.config, step, split)
 
     def _make_record(
         self,

@@ -11,9 +11,24 @@ from etils import epath
 from eval.metrics.dialects import DEFAULT_DIALECT
 from qlae.common.errors import UserError
 from qlae.common.files import write_whole
+from qlae.common.schema import (
+    COUNT,
+    NOT_NEGATIVE,
+    NUMBER,
+    SEED,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    WORD,
+    Rule,
+    by_name,
+    each,
+    find_wrong,
+    matrix,
+    maybe,
+)
 
 _FILE_NAME = re.compile(r"step_(\d{9,})\.metrics_(.+)\.json")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +79,29 @@ class Record:
     latent_sample: list[list[float]] | None = None
 
 
+RULES: dict[str, Rule] = {
+    "model": TEXT,
+    "dataset": TEXT,
+    "seed": SEED,
+    "protocol": WORD,
+    "step": WHOLE,
+    "metric_version": WORD,
+    "num_samples": COUNT,
+    "scores": by_name(maybe(NUMBER)),
+    "errors": by_name(TEXT),
+    "source_names": each(TEXT),
+    "nmi_SxZ": maybe(matrix(NOT_NEGATIVE)),
+    "active_latents": maybe(each(TRUTH)),
+    "versions": by_name(TEXT),
+    "config_id": TEXT,
+    "split": WORD,
+    "dialect": WORD,
+    "decisions": by_name(TEXT),
+    "ceilings": by_name(NUMBER),
+    "latent_sample": maybe(matrix(NUMBER)),
+}
+
+
 def record_path(
     workdir: epath.PathLike, protocol: str, step: int, metric_version: str, split: str = "test"
 ) -> epath.Path:
@@ -72,7 +110,7 @@ def record_path(
     Records of other splits than test lie in a folder of their own, `PROTOCOL-SPLIT`.
     """
     for name, word in (("protocol", protocol), ("metric version", metric_version)):
-        if not _WORD.fullmatch(word):
+        if not WORD.holds(word):
             raise UserError(f"{name} {word!r} cannot name a file: use letters, digits, . _ -")
     name = f"step_{step:09d}.metrics_{metric_version}.json"
     folder = protocol if split == "test" else f"{protocol}-{split}"
@@ -136,18 +174,33 @@ def load_record(path: epath.PathLike) -> Record:
     """
     path = epath.Path(path)
     try:
-        values = json.loads(path.read_text())
-        names = {field.name for field in dataclasses.fields(Record)}
-        record = Record(**{name: value for name, value in values.items() if name in names})
-        scores = {
-            name: math.nan if score is None else float(score)
-            for name, score in record.scores.items()
-        }
-        return dataclasses.replace(record, scores=scores)
-    except (ValueError, TypeError, AttributeError) as error:
+        return _make_record(json.loads(path.read_text()))
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is not a record ({' '.join(str(error).split())}): delete it and evaluate again"
         ) from error
+
+
+def _make_record(values: Any) -> Record:
+    """Returns the record that JSON holds; raises `ValueError` if it holds none."""
+    if not isinstance(values, dict):
+        raise ValueError("it is no object")
+    fields = dataclasses.fields(Record)
+    required = [field.name for field in fields if field.default is field.default_factory]
+    if missing := [name for name in required if name not in values]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    if wrong := find_wrong(values, RULES):
+        raise ValueError(wrong)
+    record = Record(**{name: values[name] for name in RULES if name in values})
+    if record.nmi_SxZ is not None:
+        shape = (len(record.nmi_SxZ), len(record.nmi_SxZ[0]) if record.nmi_SxZ else 0)
+        named = (len(record.source_names), len(record.active_latents or ()))
+        if shape != named:
+            raise ValueError(f"nmi_SxZ is {shape}, source_names and active_latents {named}")
+    scores = {
+        name: math.nan if score is None else float(score) for name, score in record.scores.items()
+    }
+    return dataclasses.replace(record, scores=scores)
 
 
 def _plain(value: Any) -> Any:

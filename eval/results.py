@@ -17,7 +17,7 @@ from eval.records import Record, load_records
 from eval.tables import FORMATS
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
-from qlae.common.files import write_output
+from qlae.common.files import to_path, write_output
 from qlae.run_directory import RunDirectory, find_runs, get_config_id
 
 
@@ -118,7 +118,7 @@ def _describe_failure(workdir: epath.Path, records: list[Record]) -> list[Failur
 
 def _find_runs(path: epath.PathLike) -> list[epath.Path]:
     """The run directories at or below a directory; a UserError if it is none."""
-    if not epath.Path(path).expanduser().is_dir():
+    if not to_path(path).is_dir():
         raise UserError(f"{path} is not a directory: pass run directories or folders of them")
     return find_runs(path)
 

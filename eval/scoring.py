@@ -1,10 +1,14 @@
 """What a config says of scoring: which metrics, by which dialect, on which images."""
 
+from collections.abc import Iterable
+
+from etils import epath
 from ml_collections import ConfigDict
 
 from eval.metrics.dialects import DEFAULT_DIALECT, get_dialect
 from eval.metrics.errors import InputError
-from eval.metrics.registry import get_metric
+from eval.metrics.registry import METRIC_VERSION, get_metric
+from eval.records import record_path
 from qlae.common.errors import UserError, make_unknown_name_error
 
 SPLITS = ("validation", "test")
@@ -42,3 +46,30 @@ def list_splits(config: ConfigDict, step: int | None = None) -> tuple[str, ...]:
     if step is None or step == config.num_steps or "validation" not in splits:
         return splits
     return tuple(name for name in splits if name == "validation")
+
+
+def find_record(workdir: epath.PathLike, config: ConfigDict, step: int, split: str) -> epath.Path:
+    """Returns where the record of a checkpoint lies that this version of the metrics makes."""
+    # Records of another dialect are other records: an evaluation by it is still to be made.
+    dialect = choose_dialect(config)
+    named = "" if dialect == DEFAULT_DIALECT else f".{dialect}"
+    return record_path(workdir, config.data.protocol, step, METRIC_VERSION + named, split)
+
+
+def list_scored(workdir: epath.PathLike, config: ConfigDict, steps: Iterable[int]) -> list[int]:
+    """Returns which of these steps have all the records that the config asks for."""
+    known = {split: _list_names(workdir, config, split) for split in list_splits(config)}
+    return [
+        step
+        for step in steps
+        if all(
+            find_record(workdir, config, step, split).name in known[split]
+            for split in list_splits(config, step)
+        )
+    ]
+
+
+def _list_names(workdir: epath.PathLike, config: ConfigDict, split: str) -> set[str]:
+    """Returns the names of all files beside the records of a split: one listing, however many."""
+    folder = find_record(workdir, config, 0, split).parent
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

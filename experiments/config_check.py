@@ -1,59 +1,30 @@
 """What every number of a config must be: checked in one place, before anything is claimed."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from eval.scoring import check_scoring
 from qlae.common.errors import UserError
+from qlae.common.schema import (
+    COUNT,
+    MOMENT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SEVERAL,
+    SIZES,
+    WHOLE,
+    Rule,
+    each,
+    find_wrong,
+)
 from qlae.zoo import ZOO
 
-
-@dataclass(frozen=True)
-class Rule:
-    """What a value must be, in words and as a predicate of it."""
-
-    words: str
-    holds: Callable[[Any], bool]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _each(rule: Rule) -> Rule:
-    return Rule(
-        f"a list, each {rule.words}",
-        lambda values: isinstance(values, tuple | list) and all(map(rule.holds, values)),
-    )
-
-
-COUNT = Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
-SEVERAL = Rule("a whole number of at least 2", lambda value: _is_whole(value) and value >= 2)
-SEED = Rule(
-    "a whole number from 0 to 4294967295", lambda value: _is_whole(value) and 0 <= value < 2**32
-)
-NOT_NEGATIVE = Rule("a finite number of at least 0", lambda value: _is_number(value) and value >= 0)
-POSITIVE = Rule("a finite number above 0", lambda value: _is_number(value) and value > 0)
-MOMENT = Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1)
-SIZES = Rule(
-    "a list of at least one whole number of at least 1",
-    lambda sizes: (
-        isinstance(sizes, tuple | list) and len(sizes) > 0 and all(map(COUNT.holds, sizes))
-    ),
-)
 SPAN = Rule(
     "empty, or first and last step, counted from this start",
     lambda steps: not steps or (SIZES.holds(steps) and len(steps) == 2 and steps[0] <= steps[1]),
 )
-
 # Not float64: without JAX's x64 mode it would be computed in float32.
 COMPUTE_DTYPE = Rule('"float32" or "bfloat16"', lambda name: name in ("float32", "bfloat16"))
 
@@ -64,6 +35,8 @@ RULES: dict[str, Rule] = {
     "batch_size": COUNT,
     "checkpoint_every": COUNT,
     "log_every": COUNT,
+    "checkpoints.keep_newest": WHOLE,
+    "checkpoints.keep_every": WHOLE,
     "data.split_seed": SEED,
     "data.order_seed": SEED,
     "data.num_validation": COUNT,
@@ -107,17 +80,15 @@ RULES: dict[str, Rule] = {
     },
     "eval.batch_size": COUNT,
     "population.seeds": COUNT,
-    "population.learning_rate": _each(POSITIVE),
-    "population.weight_decay": _each(NOT_NEGATIVE),
+    "population.learning_rate": each(POSITIVE),
+    "population.weight_decay": each(NOT_NEGATIVE),
     "profile.steps": SPAN,
 }
 # Of the entries of a group, whatever their names.
 GROUPS: dict[str, Rule] = {
     "weights": NOT_NEGATIVE,
-    "population.weights": _each(NOT_NEGATIVE),
-    "objective.warmup_steps": Rule(
-        "a whole number of at least 0", lambda value: _is_whole(value) and value >= 0
-    ),
+    "population.weights": each(NOT_NEGATIVE),
+    "objective.warmup_steps": WHOLE,
 }
 
 
@@ -127,12 +98,13 @@ def check_config(config: ConfigDict) -> None:
     Raises:
         UserError: the first value that cannot be, with what was expected.
     """
-    for key, rule in RULES.items():
-        if (value := _find(config, key)) is not None:
-            _check(key, value, rule)
+    values = {key: value for key in RULES if (value := _find(config, key)) is not None}
+    rules = dict(RULES)
     for group, rule in GROUPS.items():
         for name, value in (_find(config, group) or {}).items():
-            _check(f"{group}.{name}", value, rule)
+            values[f"{group}.{name}"], rules[f"{group}.{name}"] = value, rule
+    if wrong := find_wrong(values, rules):
+        raise UserError(f"config.{wrong}")
     for kind in ("encoder", "decoder"):
         _check_layers(kind, config.model[kind])
     row = ZOO.get(config.model.name)
@@ -148,11 +120,6 @@ def check_config(config: ConfigDict) -> None:
             f"config.profile.steps={tuple(steps)} ends after the run, at step {config.num_steps}"
         )
     check_scoring(config)
-
-
-def _check(key: str, value: Any, rule: Rule) -> None:
-    if not rule.holds(value):
-        raise UserError(f"config.{key}={value!r}: expected {rule.words}")
 
 
 def _check_layers(kind: str, network: ConfigDict) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from grain import DatasetIterator
 
+from experiments.goodput import Goodput
 from experiments.population import Population
 from experiments.reporter import Reporter, SilentReporter
 from qlae.run_directory import get_versions
@@ -22,14 +23,23 @@ class PopulationKeeper:
     checkpoints: Checkpoints
     batches: DatasetIterator
     preemption: Preemption
+    goodput: Goodput
 
     def report(self, step: int, means: Means, diverged: dict[int, str]) -> None:
-        """Ends the members that diverged, then reports the others; raises where none is left."""
+        """Ends the members that diverged, then reports the others.
+
+        Raises:
+            RunFailed: no member is left.
+            StorageError: another process has taken over.
+        """
+        if self.population.lease:
+            self.population.lease.check()
         self.population.fail(diverged)
         self.reporter.report(step, means)
 
     def save(self, step: int, state: TrainState) -> None:
         """Begins to save the living, and where the data stands."""
+        self.goodput.enter("saving")
         position = {"data": self.batches.get_state(), "versions": get_versions()}
         self.checkpoints.save(step, state, self.population.living, position)
 

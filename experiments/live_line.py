@@ -8,6 +8,7 @@ from typing import TextIO
 import jax
 
 from eval.records import load_newest_record
+from experiments.goodput import Goodput
 from experiments.population import Population
 from qlae.common.command_line import format_duration
 from qlae.common.event_log import SECONDS_BETWEEN_REMOTE_WRITES
@@ -26,6 +27,7 @@ class LiveLine:
         runs: the runs that are trained, whose progress is noted; scores are the first one's.
         num_steps: at which they end.
         step: at which this start begins.
+        goodput: where its seconds go.
         stream: where the line goes; None takes stderr.
     """
 
@@ -34,9 +36,11 @@ class LiveLine:
         runs: Sequence[RunDirectory],
         num_steps: int,
         step: int,
+        goodput: Goodput,
         stream: TextIO | None = None,
     ):
         self._runs, self._num_steps, self._stream = runs, num_steps, stream or sys.stderr
+        self._goodput = goodput
         self._first_step, self._first_time = step, time.monotonic()
         # Until this process has a rate of its own, the time left comes from the one before it.
         self._rate = runs[0].load_progress().get("steps_per_second")
@@ -74,8 +78,9 @@ class LiveLine:
             self._stream.flush()
 
     def _note(self) -> None:
+        progress = self._progress | {"seconds": self._goodput.read()}
         for run in self._runs:
-            run.write_progress(self._progress)
+            run.write_progress(progress)
 
     def _format(self, step: int, metrics: dict[str, float]) -> str:
         parts = [f"step {step:,}/{self._num_steps:,}"]

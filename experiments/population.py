@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 
 from experiments import processes
+from experiments.lease import Lease, await_free
 from experiments.members import Member
 from qlae.common.errors import RunFailed
 from qlae.dataset_facts import DatasetFacts
@@ -22,6 +23,7 @@ class Population:
         self.members = members
         failures = ((index, member.directory.failure) for index, member in enumerate(members))
         self.failed = {index: failure for index, failure in failures if failure}
+        self.lease: Lease | None = None
 
     @property
     def living(self) -> list[int]:
@@ -38,13 +40,22 @@ class Population:
 
         Raises:
             UserError: on every process, if one directory is another run's or cannot be written.
+            StorageError: on every process, if another run trains in one.
         """
+        living, is_first = [self.members[index] for index in self.living], jax.process_index() == 0
         with processes.together():
-            for index in self.living:
-                self.members[index].directory.check(self.members[index].config)
+            for member in living:
+                member.directory.check(member.config)
+            judged = await_free([member.directory.path for member in living], aloud=is_first)
         with processes.together():
-            for index in self.living if jax.process_index() == 0 else ():
-                self.members[index].directory.claim(self.members[index].config, facts)
+            self.lease = Lease(judged) if is_first else None
+            for member in living if is_first else ():
+                member.directory.claim(member.config, facts)
+
+    def close(self) -> None:
+        """Gives the directories back."""
+        if self.lease:
+            self.lease.close()
 
     def fail(self, diverged: dict[int, str]) -> None:
         """Ends members, given where each diverged; raises `RunFailed` when none is left."""

@@ -5,21 +5,22 @@ from typing import Any
 
 import jax
 from absl import logging
-from etils import epath
+
+from qlae.run_directory import RunDirectory
 
 
 def profile_steps(
     take_step: Callable[[Any], tuple[Any, Any]],
     steps: tuple[int, ...],
-    directory: epath.Path,
+    run: RunDirectory,
 ) -> Callable[[Any], tuple[Any, Any]]:
     """Returns `take_step`, traced from the first of `steps` to the last, counted from this start.
 
-    The trace goes below `directory`, for TensorBoard's profile plugin or Perfetto.
+    The trace goes to the run's `profile/`, for TensorBoard's profile plugin or Perfetto.
     """
     if not steps:
         return take_step
-    count = 0
+    directory, count = run.path / "profile", 0
 
     def take_profiled_step(state: Any) -> tuple[Any, Any]:
         nonlocal count

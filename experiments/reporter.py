@@ -11,13 +11,16 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from experiments.live_line import LiveLine
+from experiments.goodput import Goodput
+from experiments.live_line import LiveLine, Pace
 from experiments.population import Population
 from qlae.common.logs import Logs, open_logs
 from qlae.common.wandb_log import find_project
 from qlae.provenance import describe_origin
 from qlae.run_directory import flatten, to_plain
 from qlae.training.metrics_buffer import Means
+
+_SECONDS_BETWEEN_GOODPUTS = 30.0
 
 Report = tuple[int, dict[int, dict[str, float]]]
 
@@ -31,15 +34,6 @@ def check_reports() -> None:
     find_project()
 
 
-def make_reporter(
-    population: Population, num_steps: int, first_step: int
-) -> "Reporter | SilentReporter":
-    """Returns the reporter of this process: the first one reports, for all."""
-    if jax.process_index() == 0:
-        return Reporter(population, num_steps, first_step)
-    return SilentReporter()
-
-
 class Reporter:
     """Reports the living members of a population.
 
@@ -47,12 +41,14 @@ class Reporter:
         population: whose metrics these are.
         num_steps: at which training ends.
         first_step: at which it begins.
+        goodput: where its seconds go.
     """
 
-    def __init__(self, population: Population, num_steps: int, first_step: int):
-        self._population = population
+    def __init__(self, population: Population, num_steps: int, first_step: int, goodput: Goodput):
+        self._population, self._goodput = population, goodput
         directories = [population.members[member].directory for member in population.living]
-        self._line = LiveLine(directories, num_steps, first_step)
+        self._line = LiveLine(directories, num_steps, first_step, goodput)
+        self._goodput_pace, self._step = Pace(_SECONDS_BETWEEN_GOODPUTS), first_step
         self._logs: dict[int, Logs] = {}
         self._first_step, self._complained = first_step, False
         self._queue: queue.SimpleQueue[Report | None] = queue.SimpleQueue()
@@ -78,7 +74,8 @@ class Reporter:
                 self._write(*report)
             except Exception as error:
                 self._complain(error)
-        for close in (self._line.close, *(log.close for log in self._logs.values())):
+        logs = [log.close for log in self._logs.values()]
+        for close in (self._line.close, self._write_goodput, *logs):
             try:
                 close()
             except Exception as error:
@@ -91,12 +88,21 @@ class Reporter:
         self._complained = True
 
     def _write(self, step: int, metrics: dict[int, dict[str, float]]) -> None:
+        self._step = step
         for member, values in metrics.items():
             log = self._open(member)
             for name, value in values.items():
                 log.add_scalar(f"train/{name}", value, step)
             log.flush()
+        if self._goodput_pace.is_due():
+            self._write_goodput()
         self._line.show(step, _average(list(metrics.values())))
+
+    def _write_goodput(self) -> None:
+        seconds = self._goodput.read()
+        for member in {*self._logs} & {*self._population.living}:
+            for cause, spent in seconds.items():
+                self._logs[member].add_scalar(f"goodput/{cause}", spent, self._step)
 
     def _open(self, member: int) -> Logs:
         if member not in self._logs:
@@ -118,6 +124,15 @@ class SilentReporter:
 
     def close(self) -> None:
         """Does nothing."""
+
+
+def make_reporter(
+    population: Population, first_step: int, goodput: Goodput
+) -> Reporter | SilentReporter:
+    """Returns the reporter of this process, which begins at a step."""
+    if jax.process_index() > 0:
+        return SilentReporter()
+    return Reporter(population, population.members[0].config.num_steps, first_step, goodput)
 
 
 def _average(metrics: Sequence[dict[str, float]]) -> dict[str, float]:

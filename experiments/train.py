@@ -9,16 +9,16 @@ Run again with the same arguments it resumes, and its result is that of an unint
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import logging
-from grain import DatasetIterator
 
 from experiments import processes
 from experiments.compilation import keep_compiled
 from experiments.config_check import check_config
 from experiments.config_file import load_config, parse_with_overrides
+from experiments.goodput import resume_goodput
 from experiments.keeper import PopulationKeeper
 from experiments.listing import format_listing
 from experiments.live_line import announce, announce_end
@@ -27,9 +27,11 @@ from experiments.parameter_table import write_parameter_tables
 from experiments.population import Population
 from experiments.profiling import profile_steps
 from experiments.reporter import check_reports, make_reporter
+from experiments.restoring import restore_or_init
+from experiments.retention import make_retire
 from experiments.step_check import check_step, compile_step
 from experiments.trainer import Trainer, make_trainer
-from experiments.warm_start import check_source, warm_start
+from experiments.warm_start import check_source
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.errors import UserError
 from qlae.objectives.player import Metrics
@@ -58,7 +60,8 @@ def main(arguments: Sequence[str]) -> Exit:
         population = Population(make_members(config, RunDirectory(options.workdir)))
         check_source(population)
     processes.check_agreement(config)
-    return train_population(population)
+    with contextlib.closing(population):
+        return train_population(population)
 
 
 def make_parser() -> Parser:
@@ -80,6 +83,7 @@ def train_population(population: Population) -> Exit:
         check_step(trainer)
         batches = trainer.make_batches()
     population.claim(trainer.facts)
+    goodput = resume_goodput(population.members[0].directory)
     if population.is_complete:
         announce_end(population, schedule.num_steps)
         population.check()
@@ -87,19 +91,22 @@ def train_population(population: Population) -> Exit:
     keep_compiled(population.members[0].directory)
     write_parameter_tables(population, trainer.program.abstract_params)
     paths = {index: population.members[index].directory.path for index in population.living}
-    checkpoints = Checkpoints(paths, trainer.layout.take_member)
+    checkpoints = Checkpoints(paths, trainer.layout.take_member, make_retire(population))
+    goodput.enter("restore")
     compiling = compile_step(trainer)
     state, first_step = restore_or_init(population, trainer, checkpoints, batches)
     announce(population, first_step)
-    take_step = make_take_step(population, trainer, compiling.result(), batches)
+    step = goodput.wait_for(compiling)
+    take_step = make_take_step(population, trainer, step, goodput.watch_batches(batches))
     with (
-        contextlib.closing(make_reporter(population, schedule.num_steps, first_step)) as reporting,
+        contextlib.closing(make_reporter(population, first_step, goodput)) as reporting,
         contextlib.closing(checkpoints),
         Preemption().watch() as preemption,
     ):
-        keeper = PopulationKeeper(population, reporting, checkpoints, batches, preemption)
+        keeper = PopulationKeeper(population, reporting, checkpoints, batches, preemption, goodput)
         buffer = MetricsBuffer(trainer.layout.gather)
-        last_step = train(state, first_step, take_step, schedule, keeper, buffer)
+        watched = goodput.watch_steps(take_step, first_step)
+        last_step = train(state, first_step, watched, schedule, keeper, buffer)
     if last_step < schedule.num_steps:
         print(f"stopped at step {last_step:,}; the same command resumes")
         return Exit.STOPPED
@@ -107,24 +114,7 @@ def train_population(population: Population) -> Exit:
     return Exit.DONE
 
 
-def restore_or_init(
-    population: Population, trainer: Trainer, checkpoints: Checkpoints, batches: DatasetIterator
-) -> tuple[TrainState, int]:
-    """Returns the state to go on from and its step; sets the batches to where they stood."""
-    slots = trainer.layout.assign_slots(population.living)
-    step = checkpoints.find_newest(population.living)
-    if step is None:
-        seeds = trainer.put_seeds([population.members[slot].config for slot in slots])
-        return warm_start(trainer.init(seeds), trainer), 0
-    abstract = trainer.program.abstract_state
-    loaded = {member: checkpoints.load(step, member, abstract) for member in population.living}
-    batches.set_state(loaded[population.living[0]][1]["data"])
-    return trainer.layout.put_stacked([loaded[slot][0] for slot in slots]), step
-
-
-def make_take_step(
-    population: Population, trainer: Trainer, step: Any, batches: DatasetIterator
-) -> Any:
+def make_take_step(population: Population, trainer: Trainer, step: Any, batches: Iterator) -> Any:
     """Returns the function that draws a batch and dispatches the step on it."""
     slots = trainer.layout.assign_slots(population.living)
     configs = [population.members[slot].config for slot in slots]
@@ -134,8 +124,7 @@ def make_take_step(
     def take_step(state: TrainState) -> tuple[TrainState, Metrics]:
         return step(state, hyperparameters, next(device_batches))
 
-    directory = population.members[0].directory.path / "profile"
-    return profile_steps(take_step, trainer.config.profile.steps, directory)
+    return profile_steps(take_step, trainer.config.profile.steps, population.members[0].directory)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ The directory is enough, local or `gs://`: no dataset, and none of the packages 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 from etils import epath
@@ -17,8 +18,8 @@ from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_program
 from qlae.restored_model import RestoredModel
 from qlae.run_directory import RunDirectory, list_steps
-from qlae.training.checkpoints import find_differences, load_params
-from qlae.training.state import Params
+from qlae.training.state import Params, TrainState
+from qlae.training.stored import find_differences, load_params, load_state
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,14 @@ class StoredRun:
             self.program.abstract_params,
         )
         return load_params(self.directory.path, step, abstract)
+
+    def load_state(self, step: int) -> tuple[TrainState, dict[str, Any]]:
+        """Reads all that training goes on from, into host memory, and the position in the data.
+
+        Raises:
+            UserError: the checkpoint is damaged, or not of the run's config.
+        """
+        return load_state(self.directory.path, step, self.program.abstract_state)
 
     def find_step(self, step: int | None = None) -> int:
         """Returns the newest checkpoint's step, or the given one.

@@ -5,21 +5,33 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 from ml_collections import ConfigDict
 
-from qlae.common.errors import StorageError, UserError
-from qlae.common.files import is_remote, to_path, write_whole
+from qlae.common.errors import UserError
+from qlae.common.files import is_remote, to_path, write_whole, writing
+from qlae.common.schema import COUNT, OBJECT, SEED, TEXT, find_wrong
 from qlae.dataset_facts import DatasetFacts
 
 # What may differ when a run resumes: it changes how the run is watched or laid out, no result.
-_RESUMABLE = ("log_every", "mesh", "profile", "eval")
+_RESUMABLE = ("log_every", "mesh", "profile", "eval", "checkpoints")
 # Of `data`: another machine keeps the same images elsewhere.
 _RESUMABLE_DATA = ("data_dir", "cache")
+# What every command reads of a run's config, whatever its model.
+_REQUIRED = {
+    "arm": TEXT,
+    "seed": SEED,
+    "num_steps": COUNT,
+    "data": OBJECT,
+    "model": OBJECT,
+    "weights": OBJECT,
+    "eval": OBJECT,
+}
 _COMMITTED = "commit_success.txt"  # Orbax writes it last; listing alone would miss its absence.
+_LEASE = "lease.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -53,12 +65,13 @@ class RunDirectory:
             raise UserError(f"{self.path} is not empty and holds no run; use another --workdir")
 
     def claim(self, config: ConfigDict, facts: DatasetFacts) -> None:
-        """Makes the directory this config's, once `check` has passed.
+        """Makes the directory this config's.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: `check` does, or the directory cannot be written.
             StorageError: the store did not answer as it should.
         """
+        self.check(config)
         document = {
             "config": to_plain(config),
             "dataset": {
@@ -68,13 +81,10 @@ class RunDirectory:
             },
             "versions": get_versions(),
         }
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             # Written again on a resume, too: what may differ then is what the evaluator reads.
             self._write(self._config, document)
-        except OSError as error:
-            kind = StorageError if is_remote(self.path) else UserError
-            raise kind(f"cannot write to {self.path}: {error.strerror or error}") from error
 
     def load_config(self) -> ConfigDict:
         """Reads the config of the run.
@@ -83,8 +93,12 @@ class RunDirectory:
             UserError: there is no run here, or its config cannot be read.
         """
         config = self._load_document()["config"]
-        if not isinstance(config, dict):
-            raise self._not_a_config("config is no object")
+        if wrong := find_wrong({"config": config}, {"config": OBJECT}):
+            raise self._not_a_config(wrong)
+        if missing := sorted(set(_REQUIRED) - set(config)):
+            raise self._not_a_config(f"it lacks {', '.join(missing)}")
+        if wrong := find_wrong(config, _REQUIRED):
+            raise self._not_a_config(wrong)
         return ConfigDict(config)
 
     def load_facts(self) -> DatasetFacts:
@@ -115,7 +129,7 @@ class RunDirectory:
     @property
     def is_complete(self) -> bool:
         """Whether the checkpoint of the last step is there."""
-        return self.exists and self.load_config().get("num_steps") in list_steps(self.path)
+        return self.exists and self.load_config().num_steps in list_steps(self.path)
 
     @property
     def state(self) -> str:
@@ -146,7 +160,7 @@ class RunDirectory:
             raise UserError(
                 f"no run at {self.path}: it has no config.json; check --workdir"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._not_a_config(error) from error
         if not isinstance(document, dict) or "config" not in document:
             raise self._not_a_config("it is no object with a config")
@@ -177,11 +191,34 @@ def get_checkpoint_path(workdir: epath.PathLike, step: int | None = None) -> epa
     return path if step is None else path / str(step)
 
 
+def get_lease_path(workdir: epath.PathLike) -> epath.Path:
+    """Returns where the process that trains a run writes down that it does."""
+    return epath.Path(workdir) / _LEASE
+
+
 def list_steps(workdir: epath.PathLike) -> list[int]:
     """Returns the steps of all finalised checkpoints of a run, ascending; reads, never writes."""
     # One listing, whatever their number: a store takes a while for each operation.
     names = (path.parent.name for path in get_checkpoint_path(workdir).glob(f"*/{_COMMITTED}"))
     return sorted(int(name) for name in names if name.isdecimal() and name.isascii())
+
+
+def delete_checkpoints(workdir: epath.PathLike, steps: Sequence[int]) -> None:
+    """Deletes checkpoints of a run, and what an earlier call was killed over.
+
+    What is being deleted is noted first and loses its marker next: nobody takes a half for a whole.
+    """
+    notes = epath.Path(workdir) / "retired"
+    if steps:
+        notes.mkdir(exist_ok=True)
+    for step in steps:
+        (notes / str(step)).write_text("")
+        (get_checkpoint_path(workdir, step) / _COMMITTED).unlink(missing_ok=True)
+    for note in notes.iterdir() if notes.exists() else ():
+        path = get_checkpoint_path(workdir) / note.name
+        if path.exists() and not (path / _COMMITTED).exists():
+            path.rmtree()
+        note.unlink()
 
 
 def find_runs(root: epath.PathLike) -> list[epath.Path]:
@@ -210,7 +247,7 @@ def _is_link(path: epath.Path) -> bool:
 
 def _is_foreign(path: epath.Path) -> bool:
     """Whether a file in a directory without a config is none that a killed claim left behind."""
-    return not path.name.startswith(".config.json.")
+    return not path.name.startswith((".config.json.", _LEASE, f".{_LEASE}."))
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def make_page(summaries: list[Summary]) -> str:
                 for number, each in enumerate(shown)
             ),
             _show_curves(groups),
+            sections.show_goodput(shown),
             _show_origin(shown),
             "</main>",
         ]
@@ -126,10 +127,14 @@ def _show_curves(groups: Groups) -> str:
     )
     note = "; the band is from the lowest to the highest seed" if _has_seeds(groups) else ""
     scores = _plot_all(groups, _score_curves, _TITLES.get)
-    losses = _plot_all(groups, lambda run: run.curves, lambda tag: tag.removeprefix("train/"))
+    losses = _plot_all(groups, _training_curves, lambda tag: tag.removeprefix("train/"))
     return f"""<section><h2>Curves</h2><p class="lead">By training step{note}. {legend}</p>
 <h3>Scores</h3><div class="charts">{scores}</div>
 <h3>Training</h3><div class="charts">{losses}</div></section>"""
+
+
+def _training_curves(run: Summary) -> dict[str, list[tuple[int, float]]]:
+    return {tag: points for tag, points in run.curves.items() if tag.startswith("train/")}
 
 
 def _score_curves(run: Summary) -> dict[str, list[tuple[int, float]]]:

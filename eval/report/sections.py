@@ -1,5 +1,6 @@
 """What the page shows of one run: each function returns one piece of HTML."""
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -145,6 +146,29 @@ def show_usage(summary: Summary, album: Album) -> str:
 <p class="lead">Where the values of each latent lie, and the share of held-out images that takes
 each: {entropy.mean():.2f} bits a latent on average, of {possible:.2f} possible.</p>
 <div class="charts small">{figures}</div>"""
+
+
+def show_goodput(summaries: Sequence[Summary]) -> str:
+    """Where the seconds of training went, in shares of all; nothing where no run has noted it."""
+    noted = [(each, each.seconds) for each in summaries if sum(each.seconds.values()) > 0]
+    if not noted:
+        return ""
+    causes = dict.fromkeys(cause for _, seconds in noted for cause in seconds)
+    heads = "".join(f'<th scope="col">{spell(cause)}</th>' for cause in causes)
+    rows = []
+    for summary, seconds in noted:
+        total = sum(seconds.values())
+        cells = "".join(
+            f"<td>{seconds.get(c, 0):,.1f} s ({seconds.get(c, 0) / total:.1%})</td>" for c in causes
+        )
+        rows.append(
+            f'<tr><th scope="row">{escape(summary.label)}</th><td>{total:,.1f} s</td>{cells}</tr>'
+        )
+    return f"""<section><h2>Goodput</h2>
+<p class="lead">Seconds of training by cause, over all its starts; stepping is the good part.</p>
+<div class="scroll"><table class="plain">
+<thead><tr><th scope="col">run</th><th scope="col">all</th>{heads}</tr></thead>
+<tbody>{"".join(rows)}</tbody></table></div></section>"""
 
 
 def label_latents(record: Record, num_latents: int) -> list[str]:

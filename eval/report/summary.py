@@ -1,6 +1,6 @@
 """What the page says of one run, as numbers and arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from eval.pictures import sweep_values
 from eval.records import Record, load_records
 from eval.report.events import Curves, load_curves
 from qlae.common.errors import UserError
+from qlae.common.schema import NOT_NEGATIVE, by_name
 from qlae.restore import restore
 from qlae.restored_model import RestoredModel
+from qlae.run_directory import RunDirectory
 
 _NUM_ENCODED = 2048
 _NUM_IMAGES = 6
@@ -54,6 +56,7 @@ class Summary:
         curves: of training.
         album: None where the dataset is not here.
         missing: why there is no album.
+        seconds: of training, by cause; {} where it noted none.
     """
 
     label: str
@@ -63,6 +66,7 @@ class Summary:
     curves: Curves
     album: Album | None
     missing: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def last(self) -> Record:
@@ -83,6 +87,7 @@ def summarise(workdir: epath.PathLike, data_dir: str | None = None) -> Summary |
     kind = (last.protocol, last.metric_version)
     records = [r for r in records if (r.protocol, r.metric_version) == kind]
     run = restore(workdir, last.step)
+    seconds: Any = RunDirectory(workdir).load_progress().get("seconds")
     album, missing = None, ""
     try:
         album = make_album(run, data_dir)
@@ -96,6 +101,7 @@ def summarise(workdir: epath.PathLike, data_dir: str | None = None) -> Summary |
         curves=load_curves(workdir),
         album=album,
         missing=missing,
+        seconds=seconds if by_name(NOT_NEGATIVE).holds(seconds) else {},
     )
 
 

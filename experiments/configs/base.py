@@ -93,6 +93,10 @@ def _make_config(
             "num_steps": 200_000,
             "batch_size": batch_size,  # global, over all devices of all processes
             "checkpoint_every": 5_000,
+            "checkpoints": {  # of those that the evaluator has scored; `experiments/retention.py`
+                "keep_newest": 3,  # 0 keeps all
+                "keep_every": 50_000,  # and these steps; 0 is none
+            },
             "log_every": 100,
             "compute_dtype": "float32",
             "init_from": "",  # RUN[:STEP], whose parameters a new run starts with

@@ -29,6 +29,7 @@ def get_config(arm: str = "qlae") -> ConfigDict:
     paper_size = config.data.image_size
     config.num_steps = 8_000
     config.checkpoint_every = 1_000
+    config.checkpoints.keep_newest = 0
     config.batch_size = 64
     config.data.image_size = 16
     config.model.encoder, config.model.decoder = make_small_image_networks((32, 64))

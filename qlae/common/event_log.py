@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ class EventLog:
         self._remote = directory if is_remote(directory) else None
         self._scratch = tempfile.TemporaryDirectory() if self._remote else None
         self._local = Path(self._scratch.name if self._scratch else str(directory))
-        self._writer: Any = SummaryWriter(str(self._local), purge_step=first_step)
+        # The name says the second; two processes may begin in the same one.
+        self._writer: Any = SummaryWriter(
+            str(self._local), purge_step=first_step, filename_suffix=f".{uuid.uuid4().hex[:8]}"
+        )
         self._uploaded = time.monotonic()
         self._sizes: dict[str, int] = {}  # of what is in the store
 
@@ -71,7 +75,12 @@ class EventLog:
 
     def close(self) -> None:
         """Makes all that was added visible."""
-        self._writer.close()
+        event_writer = self._writer.file_writer.event_writer
+        try:
+            self._writer.close()
+        finally:
+            # When the process ends, tensorboardX closes it again, with a traceback if it fails.
+            event_writer.close = lambda: None
         self._upload()
         if self._scratch:
             self._scratch.cleanup()

@@ -1,13 +1,16 @@
 """Files and directories, local or remote (`gs://`): whole or not there."""
 
+import contextlib
 import logging
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import fsspec.config
 from etils import epath
 
-from qlae.common.errors import UserError
+from qlae.common.credentials import check_credentials
+from qlae.common.errors import StorageError, UserError
 
 # A listing that is remembered hides every checkpoint that another process finalises; and a store
 # that does not answer within a minute is asked again, not waited for.
@@ -25,11 +28,14 @@ def to_path(path: epath.PathLike) -> epath.Path:
     """Returns a path that is absolute, as Orbax needs it; `~` is the user's home.
 
     Raises:
-        UserError: a remote path that is not on Google Cloud Storage.
+        UserError: a remote path that is not on Google Cloud Storage, or no credentials for it.
     """
-    if is_remote(path) and not str(path).startswith(_SCHEME):
+    if not is_remote(path):
+        return epath.Path(path).expanduser().resolve()
+    if not str(path).startswith(_SCHEME):
         raise UserError(f"{path}: expected a local directory or {_SCHEME}BUCKET/PATH")
-    return epath.Path(path) if is_remote(path) else epath.Path(path).expanduser().resolve()
+    check_credentials(path)
+    return epath.Path(path)
 
 
 def write_whole(path: epath.PathLike, content: str | bytes) -> None:
@@ -58,3 +64,18 @@ def write_output(path: epath.PathLike, content: str | bytes) -> None:
         write_whole(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def writing(path: epath.PathLike) -> Iterator[None]:
+    """Says in one line that a directory cannot be written.
+
+    Raises:
+        UserError: it is a local one.
+        StorageError: the store did not answer as it should.
+    """
+    try:
+        yield
+    except OSError as error:
+        kind = StorageError if is_remote(path) else UserError
+        raise kind(f"cannot write to {path}: {error.strerror or error}") from error

@@ -5,88 +5,56 @@ Parameters lie apart from the rest, so that evaluation reads them alone.
 
 import concurrent.futures
 import contextlib
+import itertools
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from orbax.checkpoint import v1 as ocp
 
-from qlae.common.errors import StorageError, UserError
-from qlae.run_directory import get_checkpoint_path, list_steps
-from qlae.training.state import Params, TrainState
+from qlae.common.errors import StorageError
+from qlae.run_directory import delete_checkpoints, get_checkpoint_path, list_steps
+from qlae.training.state import TrainState
+from qlae.training.stored import (
+    add_digests,
+    check_step,
+    load_state,
+    split_state,
+    to_line,
+)
 
+_MOST_FAILURES = 3  # saves in a row, after which nothing is left to hope for
 
-def load_params(workdir: epath.PathLike, step: int, abstract_params: Params) -> Params:
-    """Reads the parameters of one step, without optimizer.
-
-    Args:
-        workdir: the run directory.
-        step: one of `list_steps`.
-        abstract_params: shapes, dtypes and, where they are to be device arrays, shardings; built
-            from the run's config.
-
-    Raises:
-        UserError: the checkpoint is damaged, or of another model.
-    """
-    return _load(get_checkpoint_path(workdir, step), {"params": abstract_params})["params"]
-
-
-def find_differences(workdir: epath.PathLike, step: int, abstract_params: Params) -> list[str]:
-    """Compares the parameters of a checkpoint with those expected, reading no array.
-
-    Returns:
-        One entry for each parameter whose path, shape or dtype differs.
-
-    Raises:
-        UserError: the checkpoint is damaged.
-    """
-    path = get_checkpoint_path(workdir, step)
-    with _reading(path):
-        stored = ocp.checkpointables_metadata(path).metadata["params"]
-    found, expected = _describe(stored), _describe(abstract_params)
-    if not found:
-        raise UserError(
-            f"the checkpoint {path} cannot be read (damaged: it names no parameters); move it away "
-            "to go on from the checkpoint before it"
-        )
-    return [
-        f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'nothing')}"
-        for name in sorted(found | expected)
-        if found.get(name) != expected.get(name)
-    ]
-
-
-def _describe(tree: Any) -> dict[str, str]:
-    """Returns shape and dtype of each array by its path."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path): (
-            f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
-        )
-        for path, leaf in leaves
-    }
+# Of runs (steps of all finalised checkpoints by member), the steps that may be deleted by member.
+Retire = Callable[[dict[int, list[int]]], dict[int, list[int]]]
 
 
 class Checkpoints:
     """The checkpoints of runs that are training: saved asynchronously, restored exactly.
 
+    A save that fails is said on stderr, and the next one tried; after three in a row, and at the
+    end, it is an error. Several processes, whose saves are one, do not try again.
+
     Args:
         workdirs: run directory by member.
         take_member: (stacked state, slot) -> the state of that slot's member.
+        retire: which checkpoints may be deleted, asked after each save; None keeps all.
     """
 
     def __init__(
         self,
         workdirs: Mapping[int, epath.Path],
         take_member: Callable[[TrainState, int], TrainState],
+        retire: Retire | None = None,
     ):
-        self._workdirs, self._take_member = workdirs, take_member
+        self._workdirs, self._take_member, self._retire = workdirs, take_member, retire
         # One save at a time, off the training thread: a store may take seconds to begin one. With
         # several processes Orbax's exchange between them must stay on the thread that trains.
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoints")
         self._pending: concurrent.futures.Future[None] | None = None
+        self._num_failures = 0
         # What is finalised when training begins is not written again: going on from an earlier
         # step, a run would only write the same bits over it.
         self._finalised = {member: set(list_steps(path)) for member, path in workdirs.items()}
@@ -97,7 +65,7 @@ class Checkpoints:
     ) -> None:
         """Begins to save a step of members; it is visible to readers only when it is whole.
 
-        Waits for the save before it, whose failure (a full disk, say) it raises.
+        Waits for the save before it.
 
         Args:
             step: the number of steps taken.
@@ -106,26 +74,26 @@ class Checkpoints:
             position: JSON: where the data stands, and what the run was made with.
 
         Raises:
-            StorageError: the save before could not be written.
+            StorageError: the third save in a row could not be written.
             ValueError: the state is not of that step.
         """
-        self._wait()
+        self._wait(_MOST_FAILURES)
         states = {
             member: self._take_member(state, member)
             for member in members
             if step not in self._finalised[member]
         }
         for alone in states.values():
-            _check_step(int(alone.step), step)
+            check_step(int(alone.step), step)
         if jax.process_count() > 1:
             self._begin(step, states, position)
+            self._pending = self._thread.submit(self._delete, members)
         else:
-            self._pending = self._thread.submit(self._begin, step, states, position)
+            self._pending = self._thread.submit(self._finish, step, states, position, members)
 
-    def find_newest(self, members: Sequence[int]) -> int | None:
-        """Returns the newest step that all these members have, or None if there is none."""
-        common = set.intersection(*(self._finalised[member] for member in members))
-        return max(common, default=None)
+    def list_common(self, members: Sequence[int]) -> list[int]:
+        """Returns the steps that all these members have, the newest first."""
+        return sorted(set.intersection(*(self._finalised[m] for m in members)), reverse=True)
 
     def load(
         self, step: int, member: int, abstract: TrainState
@@ -140,40 +108,103 @@ class Checkpoints:
         Raises:
             UserError: the checkpoint is damaged, of another model, or of another step than its
                 name says.
+            StorageError: the store does not answer.
         """
-        path = get_checkpoint_path(self._workdirs[member], step)
-        target = jax.tree.map(_on_host, abstract)
-        parts = _load(
-            path, {"params": target.params, "training": _training(target), "position": None}
-        )
-        state = TrainState(params=parts["params"], **parts["training"])
-        try:
-            _check_step(int(state.step), step)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}; move it away to go on from another") from error
-        return state, parts["position"]
+        return load_state(self._workdirs[member], step, abstract)
+
+    def set_aside(self, step: int, member: int) -> epath.Path:
+        """Moves a damaged checkpoint out of the way, so that it is made again; returns where to.
+
+        Every process calls it; the first one moves.
+        """
+        self._finalised[member].discard(step)
+        workdir = self._workdirs[member]
+        ends = itertools.chain([""], (f".{count}" for count in itertools.count(1)))
+        asides = (workdir / f"damaged_{step}{end}" for end in ends)
+        aside = next(path for path in asides if not path.exists())
+        if jax.process_index() == 0:
+            get_checkpoint_path(workdir, step).rename(aside)
+        return aside
 
     def close(self) -> None:
-        """Waits for the last saves; raises `StorageError` if one failed."""
-        self._wait()
-        self._thread.shutdown()
+        """Waits for the last saves; raises `StorageError` if the last one failed."""
+        try:
+            self._wait(1)
+        finally:
+            self._thread.shutdown()
         for member, checkpointer in self._checkpointers.items():
             with _saving(self._workdirs[member]):
                 checkpointer.close()
         self._checkpointers.clear()
 
-    def _begin(self, step: int, states: Mapping[int, TrainState], position: dict[str, Any]) -> None:
-        for member, state in states.items():
-            parts = {"params": state.params, "training": _training(state), "position": position}
-            with _saving(self._workdirs[member]):
-                self._open(member).save_checkpointables_async(
-                    step, parts, force=True, overwrite=True
-                )
-
-    def _wait(self) -> None:
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
+    def _wait(self, most_failures: int) -> None:
+        """Waits for the save before; raises what it met if that is the last of so many failures."""
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        try:
             pending.result()
+            self._num_failures = 0
+        except StorageError as error:
+            self._num_failures += 1
+            if self._num_failures >= most_failures:
+                raise
+            if self._num_failures == 1:
+                print(f"\n{error} (the next save is tried first)", file=sys.stderr, flush=True)
+
+    def _finish(
+        self,
+        step: int,
+        states: Mapping[int, TrainState],
+        position: dict[str, Any],
+        members: Sequence[int],
+    ) -> None:
+        """Saves members to the end; one that fails does not keep the others from it."""
+        failures: list[StorageError] = []
+        self._begin(step, states, position, failures)
+        for member in list(self._checkpointers):
+            try:
+                with _saving(self._workdirs[member]):
+                    self._checkpointers[member].wait()
+            except StorageError as error:
+                failures.append(error)
+                # Another one tidies up what this one could not finish.
+                with contextlib.suppress(Exception):
+                    self._checkpointers.pop(member).close()
+        if failures:
+            raise failures[0]
+        self._delete(members)
+
+    def _begin(
+        self,
+        step: int,
+        states: Mapping[int, TrainState],
+        position: dict[str, Any],
+        failures: list[StorageError] | None = None,
+    ) -> None:
+        for member, state in states.items():
+            parts = split_state(state)
+            try:
+                with _saving(self._workdirs[member]):
+                    self._open(member).save_checkpointables_async(
+                        step,
+                        {**parts, "position": add_digests(parts, position)},
+                        force=True,
+                        overwrite=True,
+                    )
+            except StorageError as error:
+                if failures is None:
+                    raise
+                failures.append(error)
+
+    def _delete(self, members: Sequence[int]) -> None:
+        """Deletes what need not be kept; what a store refuses is tried again at the next save."""
+        if self._retire is None or jax.process_index() > 0:
+            return
+        with contextlib.suppress(Exception):
+            steps = {member: list_steps(self._workdirs[member]) for member in members}
+            for member, retired in self._retire(steps).items():
+                delete_checkpoints(self._workdirs[member], retired)
 
     def _open(self, member: int) -> ocp.training.Checkpointer:
         """Returns the member's checkpointer, which tidies up what a killed save left behind."""
@@ -188,38 +219,6 @@ class Checkpoints:
         return self._checkpointers[member]
 
 
-def _training(state: TrainState) -> dict[str, Any]:
-    return {"step": state.step, "opt_state": state.opt_state, "rng": state.rng}
-
-
-def _on_host(leaf: Any) -> np.ndarray:
-    """Returns what Orbax takes for the shape and dtype of an array in host memory."""
-    return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
-
-
-def _check_step(held: int, named: int) -> None:
-    if held != named:
-        raise ValueError(f"the checkpoint of step {named:,} holds the state of step {held:,}")
-
-
-def _load(path: epath.Path, target: dict[str, Any]) -> dict[str, Any]:
-    with _reading(path):
-        return ocp.load_checkpointables(path, target)
-
-
-@contextlib.contextmanager
-def _reading(path: epath.Path) -> Iterator[None]:
-    """Turns whatever a read raises into one line."""
-    try:
-        yield
-    except Exception as error:  # Orbax raises a dozen types for one truth: it cannot be read.
-        raise UserError(
-            f"the checkpoint {path} cannot be read (damaged, or not of this config): "
-            f"{_first_line(error)}; "
-            "move it away to go on from the checkpoint before it"
-        ) from error
-
-
 @contextlib.contextmanager
 def _saving(workdir: epath.Path) -> Iterator[None]:
     """Turns whatever a save raises into one line."""
@@ -227,11 +226,6 @@ def _saving(workdir: epath.Path) -> Iterator[None]:
         yield
     except Exception as error:  # as above
         raise StorageError(
-            f"cannot save a checkpoint to {workdir}: {_first_line(error)}; "
+            f"cannot save a checkpoint to {workdir}: {to_line(error)}; "
             "free space or fix the directory, then run the same command to resume"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -1,13 +1,15 @@
 """Records survive the disk unchanged, and a broken one is named."""
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 
-from eval.records import Record, load_records, record_path, write_record
+from eval.records import RULES, Record, load_records, record_path, write_record
 from qlae.common.errors import UserError
+from tests import runs
 
 
 def make_record(**changes):
@@ -99,3 +101,52 @@ def test_no_records(tmp_path):
 def test_names_that_leave_the_directory_are_refused(tmp_path):
     with pytest.raises(UserError, match="cannot name a file"):
         record_path(tmp_path, "../heldout", 1, "1")
+
+
+WRONG = {
+    "model": [3, None, ["qlae"]],
+    "dataset": [None],
+    "seed": [-1, 1.5, "0", True, 2**32],
+    "protocol": ["../heldout", 3, ""],
+    "step": [-1, 0.5, "10", None, True],
+    "metric_version": [2, "", None],
+    "num_samples": [0, -5, 2.5, "many"],
+    "scores": [[], 3, {"infom": "high"}, {"infom": [0.5]}, {"infom": True}],
+    "errors": [[], {"dci": 3}],
+    "source_names": ["hue", [1, 2], None],
+    "nmi_SxZ": [3, [1, 2], [[0.5], [0.5, 1]], [["a", 1], [0, 1]], [[-1, 0], [0, 1]], [[0.5, 0.5]]],
+    "active_latents": [3, [1, 0], ["yes", "no"], [True]],
+    "versions": [[], {"numpy": 2}],
+    "config_id": [3, None],
+    "split": [3, "../test"],
+    "dialect": [None, ""],
+    "decisions": [[], {"bins": 3}],
+    "ceilings": [[], {"infom": "1"}, {"infom": None}],
+    "latent_sample": [3, [[1], [1, 2]], [["a"]]],
+}
+
+
+def test_every_field_has_a_rule():
+    assert set(WRONG) == set(RULES) == {field.name for field in dataclasses.fields(Record)}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_field_that_cannot_be_is_named(tmp_path, name):
+    path = write_record(tmp_path, make_record())
+    (tmp_path / "config.json").write_text("{}")  # a run is where that is
+    values = json.loads(path.read_text())
+    for wrong in WRONG[name]:
+        path.write_text(json.dumps({**values, name: wrong}))
+        with pytest.raises(UserError, match=rf"{path.name} is not a record \(.*{name}") as error:
+            load_records(tmp_path)
+        assert "\n" not in str(error.value)
+        code, _, errors = runs.run("eval.results", str(tmp_path))
+        assert (code, len(errors.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "null", "NaN", "[" * 100_000, "\x00"])
+def test_what_is_no_object_is_no_record(tmp_path, text):
+    path = write_record(tmp_path, make_record())
+    path.write_text(text)
+    with pytest.raises(UserError, match="is not a record"):
+        load_records(tmp_path)

@@ -138,7 +138,13 @@ def test_mistakes_in_arguments(tmp_path, arrays, capsys):
     text.write_text("1")
     np.savez(tmp_path / "two.npz", a=arrays[0], b=arrays[1])
     two = tmp_path / "two.npz"
+    np.savez(tmp_path / "empty.npz")
+    (tmp_path / "nothing.npz").write_bytes(b"")
+    np.save(tmp_path / "no_rows.npy", np.zeros((0, 2)))
     cases = [
+        (["--sources", tmp_path / "empty.npz", "--latents", file], "holds no array"),
+        (["--sources", tmp_path / "nothing.npz", "--latents", file], "no plain numeric array"),
+        (["--sources", file, "--latents", tmp_path / "no_rows.npy"], "at least one row"),
         (["--sources", tmp_path / "none.npy", "--latents", file], "there is no file"),
         (["--sources", text, "--latents", file], "suffix '.txt'"),
         (["--sources", file, "--latents", file, "--metrics", "infomac"], "did you mean 'infomec'"),

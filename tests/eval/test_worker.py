@@ -12,6 +12,7 @@ from PIL import Image
 
 from eval.encode import compute_psnr
 from eval.evaluation import Evaluations
+from eval.evaluator import Evaluator
 from eval.metrics.infomec import compute_infomec
 from eval.records import load_records
 from qlae.common.errors import UserError
@@ -118,6 +119,43 @@ def test_scored_again_nothing_is_left_to_do(scored):
     assert code == 0
     assert "infom" not in output
     assert before == {path: path.stat().st_mtime_ns for path in (scored / "eval").rglob("*.json")}
+
+
+def test_two_workers_on_one_run_agree_byte_for_byte(finished, tmp_path):
+    shared, alone = tmp_path / "shared", tmp_path / "alone"
+    for workdir in (shared, alone):
+        shutil.copytree(finished, workdir, ignore=shutil.ignore_patterns("eval", "10", "20", "30"))
+    evaluations = Evaluations()
+    evaluators = [
+        Evaluator(run, evaluations.find(run)) for run in map(open_run, (shared, shared, alone))
+    ]
+    both = threading.Barrier(2)
+
+    def score(evaluator):
+        publish = evaluator._publish
+
+        def publish_together(*args):
+            both.wait(60)  # neither has seen the other's record
+            publish(*args)
+
+        evaluator._publish = publish_together
+        evaluator.score(40)
+
+    threads = [threading.Thread(target=score, args=(each,)) for each in evaluators[:2]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    evaluators[2].score(40)
+    for evaluator in evaluators:
+        evaluator.close()
+    files = [
+        {path.relative_to(w): path.read_bytes() for path in sorted((w / "eval").rglob("*.*"))}
+        for w in (shared, alone)
+    ]
+    assert files[0] == files[1]
+    assert len(load_records(shared)) == 1
+    assert len(list((shared / "logs/eval").glob("events*"))) == 2  # neither wrote into the other's
 
 
 def test_one_damaged_checkpoint_does_not_take_the_others_down(finished, tmp_path):

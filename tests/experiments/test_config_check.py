@@ -1,8 +1,9 @@
 """Every number of a config is checked in one place, before anything is claimed."""
 
 import pytest
+from ml_collections import ConfigDict
 
-from experiments.config_check import check_config
+from experiments.config_check import RULES, check_config
 from experiments.config_file import load_config
 from experiments.configs.arms import ARMS, get_arm_config
 from qlae.common.errors import UserError
@@ -32,6 +33,9 @@ def test_every_arm_passes(arm):
         ("model.encoder.strides", (0, 0), "at least one whole number"),
         ("model.encoder.widths", (4,), "1 widths, 2 kernel_sizes"),
         ("model.decoder.dense", (0,), "at least one whole number"),
+        ("model.decoder.widths", (4,), "1 widths, 2 kernel_sizes"),
+        ("model.decoder.strides", ("a", "b"), "at least one whole number"),
+        ("model.decoder.kernel_sizes", (0, 4), "at least one whole number"),
         ("optimizer.learning_rate", -1.0, "above 0"),
         ("optimizer.learning_rate", NAN, "above 0"),
         ("optimizer.weight_decay", -0.1, "at least 0"),
@@ -53,3 +57,25 @@ def test_what_cannot_be_is_one_line(key, value, expected):
         check_config(config)
     assert f"config.{key.rsplit('.', 1)[0]}" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_number_of_every_arm_has_a_rule(arm):
+    """What nobody checks is found by whoever meets its traceback."""
+    config = load_config(f"tests/configs/tiny.py:{arm}")
+    unchecked = {
+        key
+        for key, value in flatten(config)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    groups = ("weights.", "population.weights.", "objective.warmup_steps.")
+    unchecked = {key for key in unchecked - set(RULES) if not key.startswith(groups)}
+    assert unchecked <= {"mesh.population", "mesh.data"}  # which the mesh checks
+
+
+def flatten(config, prefix=""):
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

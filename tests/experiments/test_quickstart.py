@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from experiments import quickstart as quick
 from tests import runs
 
 pytestmark = pytest.mark.process
@@ -46,3 +47,50 @@ def test_another_config_is_refused_and_the_run_left_as_it_is(finished):
     assert code == 2
     assert "holds a run of another config: num_steps is 40 there and 20 here" in errors
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+class FakeProcess:
+    """A trainer that is asked to end."""
+
+    def __init__(self, command, code=None):
+        self.command, self.code = command, code
+
+    def poll(self):
+        return self.code
+
+    def wait(self):
+        return self.code
+
+    def terminate(self):
+        self.code = 143
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The commands that it starts, none of which runs."""
+    processes = []
+
+    def start(module, *arguments, log=None):
+        processes.append(FakeProcess([module, *arguments]))
+        return processes[-1]
+
+    monkeypatch.setattr(quick, "_start", start)
+    return processes
+
+
+def test_home_is_found_before_anything_is_started(started, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(quick, "_wait_for_progress", lambda trainer, workdir: False)
+    monkeypatch.setattr(FakeProcess, "wait", lambda self: 2)
+    assert runs.run("experiments.quickstart", "--workdir=~/x")[0] == 2
+    assert f"--workdir={tmp_path}/x" in started[0].command
+
+
+def test_whatever_happens_the_trainer_is_not_left_alone(started, monkeypatch, tmp_path):
+    def fail(trainer, workdir):
+        raise PermissionError("worker.log")
+
+    monkeypatch.setattr(quick, "_wait_for_progress", fail)
+    code, _, errors = runs.run("experiments.quickstart", f"--workdir={tmp_path}")
+    assert (code, errors) == (2, "error: worker.log\n")
+    assert started[0].code == 143

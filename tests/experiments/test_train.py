@@ -157,23 +157,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(t
         assert all(np.isfinite(leaf).all() for leaf in leaves)
 
 
-def test_a_truncated_checkpoint_is_named_and_nothing_is_overwritten(finished, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    shutil.rmtree(workdir / "checkpoints" / "300")
-    newest = workdir / "checkpoints" / "280"
-    for file in (newest / "params").rglob("*"):
-        if file.is_file() and file.stat().st_size > 1000:
-            file.write_bytes(file.read_bytes()[:500])
-    code, _, errors = runs.train_process(workdir, *LONG)
-    assert code == 2
-    assert f"the checkpoint {newest} cannot be read" in errors
-    assert_one_line(errors)
-    shutil.rmtree(newest)
-    assert runs.train_process(workdir, *LONG)[0] == 0
-    assert_same(final_params(finished), final_params(workdir))
-
-
 def test_a_full_disk_is_one_line_and_the_run_resumes(finished, tmp_path):
     workdir = tmp_path / "run"
     no_large_files = ("sh", "-c", 'ulimit -f 16; exec "$@"', "sh")

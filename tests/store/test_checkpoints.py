@@ -1,15 +1,19 @@
 """Orbax checkpoints on `gs://`: bytes by tensorstore, the rest by etils."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
+from orbax.checkpoint import v1 as ocp
 
-from qlae.common.errors import UserError
-from qlae.run_directory import list_steps
-from qlae.training.checkpoints import Checkpoints, load_params
+from qlae.common.errors import StorageError, UserError
+from qlae.run_directory import delete_checkpoints, list_steps
+from qlae.training.checkpoints import Checkpoints
 from qlae.training.state import TrainState
+from qlae.training.stored import load_params
 from tests.store.faults import Faults
 
 RUN = epath.Path("gs://bucket/run")
@@ -54,7 +58,7 @@ def test_the_newest_checkpoint_is_restored_exactly(store):
     save(10, 20)
     assert list_steps(RUN) == [10, 20]
     checkpoints = make_checkpoints()
-    assert checkpoints.find_newest([0]) == 20
+    assert checkpoints.list_common([0]) == [20, 10]
     state, position = checkpoints.load(20, 0, make_state(0))
     assert_same(state, make_state(20))
     assert position == {"data": 20}
@@ -90,3 +94,32 @@ def test_a_failing_store_loses_no_checkpoint(store):
     assert list_steps(RUN) == [10, 20]
     for step in (10, 20):
         assert_same(load_params(RUN, step, abstract_params()), make_state(step).params)
+
+
+def test_a_damaged_one_is_kept_aside_and_made_again(store):
+    save(10, 20)
+    names = {name for name in store.objects.in_bucket("bucket") if "/checkpoints/20/" in name}
+    checkpoints = make_checkpoints()
+    assert checkpoints.set_aside(20, 0) == RUN / "damaged_20"
+    assert list_steps(RUN) == checkpoints.list_common([0]) == [10]
+    left = set(store.objects.in_bucket("bucket"))
+    assert {name.replace("/checkpoints/", "/damaged_") for name in names} <= left
+    save(20)
+    assert_same(load_params(RUN, 20, abstract_params()), make_state(20).params)
+
+
+def test_a_retired_one_leaves_nothing_behind(store):
+    save(10, 20)
+    delete_checkpoints(RUN, [10])
+    assert list_steps(RUN) == [20]
+    left = [name for name in store.objects.in_bucket("bucket") if not name.endswith("/")]
+    assert left
+    assert all("checkpoints/20/" in name for name in left)
+
+
+def test_a_store_that_does_not_answer_is_no_damage(store, monkeypatch):
+    save(10)
+    error = ValueError("UNAVAILABLE: HTTP response code: 503")
+    monkeypatch.setattr(ocp, "load_checkpointables", mock.Mock(side_effect=error))
+    with pytest.raises(StorageError, match="checkpoints/10 cannot be read now: UNAVAILABLE"):
+        load_params(RUN, 10, abstract_params())

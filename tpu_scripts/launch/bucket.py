@@ -55,6 +55,8 @@ def _list_steps(run: epath.Path) -> Iterator[int]:
 
 
 def _explain(workdir: str, error: Exception) -> Exception:
+    if isinstance(error, UserError):
+        return error
     line = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     code = getattr(error, "code", None)
     if isinstance(error, PermissionError | FileNotFoundError) or code in _REFUSED:

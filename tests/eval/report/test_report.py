@@ -57,7 +57,7 @@ def test_scores_and_nmi_stand_in_the_page_as_numbers(page, workdir):
     found = np.reshape([float(value) for _, _, value, _ in cells], np.shape(record.nmi_SxZ))
     np.testing.assert_allclose(found, record.nmi_SxZ, atol=6e-4)
     assert f"<td>{record.scores['infom']:.3f}</td>" in text
-    for name in ("InfoM", "loss/total", "z11", "orientation"):
+    for name in ("InfoM", "loss/total", "z11", "orientation", "Goodput", "stepping"):
         assert name in text
 
 

@@ -1,14 +1,18 @@
 """What ends a command: one line on stderr, and an exit code that says whether to try again."""
 
+import re
 import subprocess
 import sys
 
+import fsspec.config
 import pytest
 from gcsfs.retry import HttpError
 
+from qlae.common import credentials
 from qlae.common.command_line import Parser, format_duration, run_command
 from qlae.common.errors import RunFailed, StorageError, UserError, make_unknown_name_error
 from qlae.common.files import to_path
+from tests import runs
 
 
 @pytest.mark.parametrize(
@@ -96,3 +100,67 @@ def test_what_a_stores_libraries_raise_is_worth_another_try(capsys):
 def test_other_stores_are_refused_in_one_line(path):
     with pytest.raises(UserError, match=r"expected a local directory or gs://BUCKET/PATH"):
         to_path(path)
+
+
+def test_every_command_ends_as_this_one_does():
+    """Ctrl-C, too, is one line of each of them; benchmarks are for those who read tracebacks."""
+    rooms = ("qlae", "data_pipelines", "eval", "experiments", "tpu_scripts")
+    commands = [
+        path
+        for room in rooms
+        for path in (runs.ROOT / room).rglob("*.py")
+        if path.parent.name != "benchmarks"
+        and re.search(r'^if __name__ == "__main__":$', path.read_text(), re.MULTILINE)
+    ]
+    assert len(commands) > 10
+    for path in commands:
+        assert "run_command(" in path.read_text(), f"{path} meets its user in another way"
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_a_mistake(seconds, tmp_path):
+    code, _, errors = runs.run("eval.worker", f"--workdir={tmp_path}", f"--poll={seconds}")
+    assert code == 2
+    assert errors.startswith("error: argument --poll")
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.fixture
+def no_credentials(monkeypatch, tmp_path):
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST", "GCE_METADATA_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:1")  # where nobody answers
+    monkeypatch.setitem(fsspec.config.conf, "gcs", {})
+    credentials._has_metadata.cache_clear()
+    yield
+    credentials._has_metadata.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("experiments.train", [f"--config={runs.TINY}", "--workdir=gs://bucket/run"]),
+        ("eval.worker", ["--workdir=gs://bucket/run"]),
+        ("eval.results", ["gs://bucket/run"]),
+        ("experiments.sweeps", ["--root=gs://bucket", "--dry_run", "--arms=ae", "--seeds=0"]),
+    ],
+)
+def test_without_credentials_every_command_says_so_at_once(module, arguments, no_credentials):
+    code, _, errors = runs.run(module, *arguments)
+    assert code == 2
+    assert "this machine has no Google Cloud credentials; run `gcloud auth" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_credentials_of_any_kind_are_enough(no_credentials, monkeypatch, tmp_path):
+    file = tmp_path / "gcloud/application_default_credentials.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    credentials.check_credentials("gs://bucket")
+    file.unlink()
+    with pytest.raises(UserError, match="no Google Cloud credentials"):
+        credentials.check_credentials("gs://bucket")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "key.json")
+    credentials.check_credentials("gs://bucket")

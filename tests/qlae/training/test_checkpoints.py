@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from orbax.checkpoint import v1 as ocp
 
 from qlae.common.errors import StorageError, UserError
 from qlae.run_directory import list_steps
-from qlae.training.checkpoints import Checkpoints, load_params
+from qlae.training.checkpoints import Checkpoints
 from qlae.training.state import TrainState
+from qlae.training.stored import load_params
 
 POSITION = {"data": {"next_index": 1}}
 
@@ -56,9 +58,9 @@ def test_the_newest_step_is_the_newest_that_all_have(tmp_path):
         first.save(step, make_state([step] * 3), members, POSITION)
     first.close()
     again = make_checkpoints(tmp_path)
-    assert again.find_newest([0, 1, 2]) == 2
-    assert again.find_newest([0, 2]) == 3
-    assert make_checkpoints(tmp_path / "none").find_newest([0, 1]) is None
+    assert again.list_common([0, 1, 2]) == [2, 1]
+    assert again.list_common([0, 2]) == [3, 2, 1]
+    assert make_checkpoints(tmp_path / "none").list_common([0, 1]) == []
 
 
 def test_a_state_of_another_step_is_neither_saved_nor_restored(tmp_path):
@@ -97,3 +99,110 @@ def test_only_a_number_with_a_marker_is_a_checkpoint(tmp_path):
     for name in ("10", "²", "007x"):
         (tmp_path / "checkpoints" / name / "commit_success.txt").write_text("")
     assert list_steps(tmp_path) == [10]
+
+
+def flip(path, index):
+    """Flips one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[index // 8] ^= 1 << index % 8
+    path.write_bytes(bytes(data))
+
+
+@pytest.mark.heavy
+def test_a_bit_that_flips_anywhere_is_found_or_changes_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    state = make_state([5])
+    state = state.replace(params={"w": jnp.asarray(rng.normal(size=(1, 30, 20)), jnp.float32)})
+    abstract = jax.eval_shape(lambda: take(state, 0))
+    checkpoints = make_checkpoints(tmp_path, [0])
+    checkpoints.save(5, state, [0], POSITION)
+    checkpoints.close()
+    found = 0
+    for file in sorted((tmp_path / "seed_0/checkpoints/5").rglob("*")):
+        size = file.stat().st_size if file.is_file() else 0
+        for index in rng.integers(size * 8, size=6 if size else 0).tolist():
+            flip(file, index)
+            try:
+                loaded, position = make_checkpoints(tmp_path, [0]).load(5, 0, abstract)
+            except UserError:
+                found += 1
+            else:
+                assert position == POSITION
+                jax.tree.map(np.testing.assert_array_equal, loaded, take(state, 0))
+            flip(file, index)
+    assert found > 20
+    for part in ("params", "training"):
+        files = (tmp_path / f"seed_0/checkpoints/5/{part}").rglob("*")
+        flip(max((file for file in files if file.is_file()), key=lambda f: f.stat().st_size), 999)
+        with pytest.raises(UserError, match="cannot be read"):
+            make_checkpoints(tmp_path, [0]).load(5, 0, abstract)
+    with pytest.raises(UserError, match=r"params\.w is not what was saved"):
+        load_params(tmp_path / "seed_0", 5, abstract.params)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """The (member, step) of the saves that a full disk fails."""
+    pairs: set = set()
+    save = ocp.training.Checkpointer.save_checkpointables_async
+
+    def save_or_fail(self, step, *args, **kwargs):
+        if (self.directory.parent.name, step) in pairs:
+            raise OSError(28, "No space left on device")
+        return save(self, step, *args, **kwargs)
+
+    monkeypatch.setattr(ocp.training.Checkpointer, "save_checkpointables_async", save_or_fail)
+    return pairs
+
+
+def test_the_save_after_one_that_failed_is_tried_and_said_once(tmp_path, failing, capsys):
+    failing |= {("seed_0", 2), ("seed_0", 3)}
+    checkpoints = make_checkpoints(tmp_path, [0, 1])
+    for step in (1, 2, 3, 4, 5):
+        checkpoints.save(step, make_state([step] * 2), [0, 1], POSITION)
+    checkpoints.close()
+    assert list_steps(tmp_path / "seed_0") == [1, 4, 5]
+    assert list_steps(tmp_path / "seed_1") == [1, 2, 3, 4, 5]  # which failed in nothing
+    lines = capsys.readouterr().err.split("\n")
+    assert len([line for line in lines if "cannot save a checkpoint" in line]) == 1
+    assert "No space left on device" in lines[1]
+    state, _ = make_checkpoints(tmp_path).load(4, 0, ABSTRACT)
+    assert int(state.step) == 4
+
+
+def test_three_that_fail_in_a_row_end_it(tmp_path, failing):
+    failing |= {("seed_0", step) for step in (2, 3, 4)}
+    checkpoints = make_checkpoints(tmp_path, [0])
+    for step in (1, 2, 3, 4):
+        checkpoints.save(step, make_state([step]), [0], POSITION)
+    with pytest.raises(StorageError, match=r"cannot save a checkpoint to .*seed_0.*No space left"):
+        checkpoints.save(5, make_state([5]), [0], POSITION)
+    checkpoints.close()
+    assert list_steps(tmp_path / "seed_0") == [1]
+
+
+def test_a_damaged_one_is_kept_aside_and_made_again(tmp_path):
+    for name in ("damaged_5", "damaged_5.1"):
+        checkpoints = make_checkpoints(tmp_path, [0])
+        checkpoints.save(5, make_state([5]), [0], POSITION)
+        checkpoints.close()
+        checkpoints = make_checkpoints(tmp_path, [0])
+        assert checkpoints.set_aside(5, 0) == tmp_path / "seed_0" / name
+        assert checkpoints.list_common([0]) == list_steps(tmp_path / "seed_0") == []
+        assert (tmp_path / "seed_0" / name / "params").is_dir()
+
+
+def test_what_may_go_goes_after_a_save(tmp_path):
+    asked = []
+
+    def retire(finalised):
+        asked.append(finalised)
+        return {member: steps[:-2] for member, steps in finalised.items()}
+
+    checkpoints = Checkpoints({0: tmp_path}, take, retire)
+    for step in (1, 2, 3, 4):
+        checkpoints.save(step, make_state([step]), [0], POSITION)
+    checkpoints.close()
+    assert list_steps(tmp_path) == [3, 4]
+    assert asked == [{0: [1]}, {0: [1, 2]}, {0: [1, 2, 3]}, {0: [2, 3, 4]}]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["3", "4"]

@@ -26,6 +26,7 @@ OWN_END = pathlib.Path(command.__file__).with_name("own_end.sh")
         (["--config=experiments/configs/tinny.py:shapes3d"], "did you mean 'experiments/configs/t"),
         (["--config=experiments/configs/tiny.py:shape"], "unknown dataset 'shape'"),
         (["--config=experiments/configs/tiny.py:shapes3d"], "pass --config.data.data_dir=gs://"),
+        (["--dry_run", "--config.num_steps=-5"], "num_steps=-5: expected a whole number of at"),
         (["--config.batch_size=0"], "expected a whole number of at least 1"),
         (["--config=../tiny.py:shapes3d"], "must be relative to the source directory"),
         (["--config.batchsize=3"], "unknown config key 'batchsize': did you mean 'batch_size'?"),
