@@ -5,6 +5,7 @@ import json
 import os
 import struct
 
+import fsspec.config
 import fsspec.implementations.memory
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def remote(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def public_bucket(monkeypatch):
     """No bucket here asks for credentials, which this machine need not have."""
-    monkeypatch.setenv("FSSPEC_GCS_TOKEN", "anon")
+    monkeypatch.setitem(fsspec.config.conf.setdefault("gcs", {}), "token", "anon")
 
 
 @pytest.mark.parametrize("cache", ["auto", "disk", "ram"])
