@@ -1,6 +1,7 @@
 """TensorBoard's event files, in a directory that may be remote."""
 
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ class EventLog:
         self._writer: Any = SummaryWriter(
             str(self._local), purge_step=first_step, filename_suffix=f".{uuid.uuid4().hex[:8]}"
         )
+        threading.excepthook = _spare_writers
         self._uploaded = time.monotonic()
         self._sizes: dict[str, int] = {}  # of what is in the store
 
@@ -94,3 +96,9 @@ class EventLog:
                 if len(content) != self._sizes.get(path.name):
                     (self._remote / path.name).write_bytes(content)
                 self._sizes[path.name] = len(content)
+
+
+def _spare_writers(failure: threading.ExceptHookArgs) -> None:
+    """Is silent on tensorboardX's threads alone: what they meet, `flush` and `close` raise, too."""
+    if not type(failure.thread).__module__.startswith("tensorboardX"):
+        threading.__excepthook__(failure)
