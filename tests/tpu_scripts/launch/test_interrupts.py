@@ -12,6 +12,12 @@ import pytest
 pytestmark = pytest.mark.process
 
 
+def _hear_signals() -> None:
+    """Undoes what a test run in the background hands on: that these are ignored."""
+    for kind in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(kind, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(cloud, project, flags):
     """Starts a launcher of a long training; returns it once training runs."""
@@ -22,6 +28,7 @@ def start(cloud, project, flags):
         env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_signals,
     )
     assert process.stdout is not None
     for line in process.stdout:
