@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.aggregate import compute_interval
-
-_INK, _FAINT = "#1b1f24", "#9aa0a6"
+from eval.plots import FAINT, INK
 
 Curve = Mapping[int, float]
 
@@ -23,8 +22,8 @@ def plot_scores(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     arms = list(next(iter(values.values())))
     figure, panels = _make_panels(len(values), width=1.2 + 0.5 * len(arms))
     for axes, (score, by_arm) in zip(panels, values.items(), strict=True):
-        for place, (arm, numbers) in enumerate(by_arm.items()):
-            color = _color(arms.index(arm))
+        for place, numbers in enumerate(by_arm.values()):
+            color = _color(place)
             spread = np.linspace(-0.12, 0.12, len(numbers)) if len(numbers) > 1 else [0]
             axes.plot(place + np.array(spread), numbers, "o", color=color, alpha=0.55, ms=4, mew=0)
             if numbers:
@@ -105,7 +104,7 @@ def plot_densities(latents: Mapping[str, np.ndarray]) -> Figure:
                 whole = np.array_equal(column, column.round())
                 bins = np.arange(column.min(), column.max() + 2) - 0.5 if whole else 30
                 axes.hist(column, bins=bins, color=_color(number), rwidth=0.9)
-                axes.set_title(f"z{latent}", size=7, color=_FAINT)
+                axes.set_title(f"z{latent}", size=7, color=FAINT)
         row[0].text(-0.15, 0.5, arm, transform=row[0].transAxes, ha="right", va="center", size=8)
     return figure
 
@@ -114,7 +113,7 @@ def _make_panels(count: int, width: float, height: float = 2.6) -> tuple[Figure,
     figure = Figure(figsize=(width * count, height), dpi=120, layout="constrained")
     panels = list(figure.subplots(1, count, squeeze=False)[0])
     for axes in panels:
-        axes.tick_params(labelsize=7, length=2, colors=_INK)
+        axes.tick_params(labelsize=7, length=2, colors=INK)
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels
 

@@ -24,6 +24,7 @@ from eval.aggregate import choose_scores, get_kind, get_row, label_rows, run_key
 from eval.arm_plots import plot_densities, plot_nmi_maps, plot_scores, plot_scores_by_step
 from eval.clear_images import find_clear_images
 from eval.evaluation import Evaluations
+from eval.output import put_notes
 from eval.pictures import sweep_values
 from eval.plots import plot_traversals, to_png
 from eval.records import Record, load_records
@@ -80,9 +81,9 @@ def main(arguments: Sequence[str]) -> None:
     arms = Arms(records, options.split, scores[0])
     figures = make_figures(arms, records, scores)
     if options.decode:
-        evaluations = Evaluations(options.data_dir)
+        evaluations, workdirs = Evaluations(options.data_dir), _find_workdirs(options.runs)
         for arm, record in arms.typical.items():
-            workdir = _find_workdir(options.runs, record)
+            workdir = workdirs[_name_run(record)]
             name = re.sub(r"[^\w.-]+", "_", arm).strip("_")
             figures[f"interventions_{name}"] = plot_interventions(record, workdir, evaluations)
     folder = to_path(options.out)
@@ -90,8 +91,7 @@ def main(arguments: Sequence[str]) -> None:
     for name, figure in figures.items():
         (folder / f"{name}.png").write_bytes(to_png(figure))
         print(folder / f"{name}.png")
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    put_notes(notes)
 
 
 def make_figures(arms: Arms, records: list[Record], scores: Sequence[str]) -> dict[str, Figure]:
@@ -125,7 +125,9 @@ def make_figures(arms: Arms, records: list[Record], scores: Sequence[str]) -> di
         arm: np.array(other.latent_sample)
         for arm, record in arms.typical.items()
         for other in records
-        if other.latent_sample and other.step == record.step and _is_same_run(other, record)
+        if other.latent_sample
+        and other.step == record.step
+        and _name_run(other) == _name_run(record)
     }
     if sampled:
         figures["densities"] = plot_densities(sampled)
@@ -162,25 +164,23 @@ def plot_interventions(record: Record, workdir: epath.Path, evaluations: Evaluat
 
 def _list_course(records: list[Record], last: Record) -> list[Record]:
     """Returns a run's records on validation images, or, where there are none, those like `last`."""
-    own = [record for record in records if _is_same_run(record, last)]
+    own = [record for record in records if _name_run(record) == _name_run(last)]
     course = [record for record in own if record.split == "validation"]
     return course or [record for record in own if record.split == last.split]
 
 
-def _find_workdir(roots: Sequence[str], record: Record) -> epath.Path:
-    """Returns the run directory that a record is of."""
-    return next(
-        workdir
-        for root in roots
-        for workdir in find_runs(root)
-        if any(_is_same_run(other, record) for other in load_records(workdir))
-    )
+def _find_workdirs(roots: Sequence[str]) -> dict[tuple, epath.Path]:
+    """Returns the run directories by what their records call them; the first of several."""
+    found: dict[tuple, epath.Path] = {}
+    for workdir in (workdir for root in roots for workdir in find_runs(root)):
+        for record in load_records(workdir):
+            found.setdefault(_name_run(record), workdir)
+    return found
 
 
-def _is_same_run(first: Record, second: Record) -> bool:
-    """Whether two records are of one run, under one protocol and metric version."""
-    kinds = (first.protocol, first.metric_version), (second.protocol, second.metric_version)
-    return run_key(first) == run_key(second) and kinds[0] == kinds[1]
+def _name_run(record: Record) -> tuple:
+    """What the records of one run under one protocol and metric version share."""
+    return (*run_key(record), record.protocol, record.metric_version)
 
 
 def _choose_dataset(records: list[Record], dataset: str | None) -> list[Record]:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 _CELL = 0.62  # inches
-_INK, _FAINT, _ACCENT = "#1b1f24", "#9aa0a6", "#d1495b"
+INK, FAINT, _ACCENT = "#1b1f24", "#9aa0a6", "#d1495b"
 
 
 def plot_reconstructions(originals: np.ndarray, reconstructions: np.ndarray) -> Figure:
@@ -29,7 +29,7 @@ def plot_traversals(
         labels: of rows.
         active_latents: inactive rows are labelled faintly.
     """
-    colors = [_INK if active else _FAINT for active in active_latents]
+    colors = [INK if active else FAINT for active in active_latents]
     return _make_grid(labels, traversals, colors, base_column)
 
 
@@ -52,16 +52,16 @@ def plot_nmi(
     image = axes.imshow(nmi_SxZ, cmap="BuPu", vmin=0, vmax=1, aspect="auto")
     for source, latent in np.ndindex(num_sources, num_latents):
         value = nmi_SxZ[source, latent]
-        color = "white" if value > 0.55 else _INK
+        color = "white" if value > 0.55 else INK
         if active_latents[latent] and value >= 0.01:
             axes.text(latent, source, f"{value:.2f}", ha="center", va="center", size=7, color=color)
     for latent in np.flatnonzero(~np.asarray(active_latents)).tolist():
         axes.text(latent, (num_sources - 1) / 2, "inactive", rotation=90, ha="center",
-                  va="center", size=8, color=_FAINT)  # fmt: skip
+                  va="center", size=8, color=FAINT)  # fmt: skip
     axes.set_yticks(range(num_sources), [name.replace("_", " ") for name in source_names], size=8)
     axes.set_xticks(range(num_latents), [f"z{latent}" for latent in range(num_latents)], size=8)
     axes.tick_params(length=0)
-    axes.set_title(title, size=9, color=_INK)
+    axes.set_title(title, size=9, color=INK)
     figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02).ax.tick_params(labelsize=7)
     figure.tight_layout()
     return figure
@@ -115,6 +115,6 @@ def _make_grid(
                 axes.imshow(
                     np.clip(row[column].squeeze(), 0, 1), cmap="gray", interpolation="nearest"
                 )
-        color = colors[index] if colors else _INK
+        color = colors[index] if colors else INK
         grid[index][0].set_ylabel(label, rotation=0, ha="right", va="center", size=8, color=color)
     return figure

@@ -13,11 +13,12 @@ from etils import epath
 
 from eval.aggregate import DEFAULT_SCORES, Failure, get_kind, make_tables, run_key
 from eval.comparison import make_comparisons
+from eval.output import put_out
 from eval.records import Record, load_records
 from eval.tables import FORMATS
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
-from qlae.common.files import to_path, write_output
+from qlae.common.files import to_path
 from qlae.run_directory import RunDirectory, find_runs, get_config_id
 
 
@@ -31,12 +32,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.against:
         made += make_comparisons(records, options.against, scores)
     text = FORMATS[options.format](made)
-    if options.out:
-        write_output(options.out, text + "\n")
-    else:
-        print(text)
-    for note in (*notes, *more_notes):
-        print(f"note: {note}", file=sys.stderr)
+    put_out(text, options.out, (*notes, *more_notes))
 
 
 def collect(paths: Iterable[epath.PathLike]) -> tuple[list[Record], list[Failure], list[str]]:

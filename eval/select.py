@@ -22,12 +22,12 @@ import numpy as np
 from scipy import stats
 
 from eval.aggregate import get_row
+from eval.output import put_out
 from eval.records import Record
 from eval.results import choose, collect
 from eval.udr import compute_udr
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError, make_unknown_name_error
-from qlae.common.files import write_output
 
 Values = dict[tuple, float]
 
@@ -67,12 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     if not choices:
         raise UserError(f"no choice by {options.by}: {missing[0]}")
     text = format_choices(choices, options.score)
-    if options.out:
-        write_output(options.out, text + "\n")
-    else:
-        print(text)
-    for note in (*notes, *missing):
-        print(f"note: {note}", file=sys.stderr)
+    put_out(text, options.out, (*notes, *missing))
 
 
 def rank(

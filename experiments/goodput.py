@@ -21,6 +21,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from experiments.process_stat import START, read_stat
 from qlae.common.schema import NOT_NEGATIVE, WHOLE, by_name
 from qlae.run_directory import RunDirectory
 
@@ -106,7 +107,7 @@ def resume_goodput(directory: RunDirectory) -> Goodput:
 def measure_age() -> float:
     """Returns for how many seconds this process has run; 0 where nothing says so."""
     try:
-        began = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        began = float(read_stat("self")[START])
         now = float(Path("/proc/uptime").read_text().split()[0])
     except OSError:
         return 0.0

@@ -25,6 +25,7 @@ from typing import Any
 
 from etils import epath
 
+from experiments.process_stat import START, STATE, read_stat
 from qlae.common.errors import StorageError
 from qlae.common.files import is_remote, write_whole, writing
 from qlae.run_directory import get_lease_path
@@ -211,11 +212,10 @@ def _find_start(pid: Any) -> str:
             pass
         return "alive"
     try:
-        # The name, in brackets, may hold anything; state and start are the 3rd and 22nd field.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = read_stat(pid)
     except OSError:
         return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return "" if fields[STATE] in "ZX" else fields[START]
 
 
 def _read(path: epath.Path) -> str:

@@ -4,14 +4,14 @@ import dataclasses
 import sys
 
 import jax
-import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from experiments.population import Population
 from experiments.trainer import Trainer
 from qlae.common.errors import UserError
 from qlae.restore import StoredRun, open_run
+from qlae.training.digests import name_arrays
 from qlae.training.state import TrainState
+from qlae.training.stored import describe_arrays
 
 _MOST_NAMED = 8
 
@@ -54,9 +54,9 @@ def warm_start(state: TrainState, trainer: Trainer) -> TrainState:
     if not trainer.config.get("init_from"):
         return state
     run, step = open_source(trainer.config.init_from)
-    theirs = flatten_dict(run.load(step))
-    ours = flatten_dict(trainer.program.abstract_params)
-    taken = {path for path, leaf in ours.items() if _describe(leaf) == _describe(theirs.get(path))}
+    loaded = run.load(step)
+    ours, theirs = describe_arrays(trainer.program.abstract_params), describe_arrays(loaded)
+    taken = {name for name in ours if ours[name] == theirs.get(name)}
     if not taken:
         raise UserError(
             f"init_from={trainer.config.init_from} has no parameter of this config's model: "
@@ -64,22 +64,21 @@ def warm_start(state: TrainState, trainer: Trainer) -> TrainState:
         )
     if jax.process_index() == 0:
         _announce(f"{run.directory.path}:{step}", ours, theirs, taken)
-    new = flatten_dict(state.params)
-    for path in taken:
-        new[path] = trainer.layout.put_stacked([theirs[path]] * trainer.layout.num_slots)
-    return dataclasses.replace(state, params=unflatten_dict(new))
+    arrays, slots = name_arrays(loaded), trainer.layout.num_slots
+    leaves = [
+        trainer.layout.put_stacked([arrays[name]] * slots) if name in taken else leaf
+        for name, leaf in name_arrays(state.params).items()
+    ]
+    params = jax.tree.unflatten(jax.tree.structure(state.params), leaves)
+    return dataclasses.replace(state, params=params)
 
 
-def _describe(leaf) -> str:
-    return "nothing" if leaf is None else f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
-
-
-def _announce(source: str, ours: dict, theirs: dict, taken: set[tuple]) -> None:
+def _announce(source: str, ours: dict[str, str], theirs: dict[str, str], taken: set[str]) -> None:
     """Says how much was taken, and what was not."""
     print(f"started from {source}: {len(taken)} of {len(ours)} parameters", file=sys.stderr)
-    rest = sorted((ours.keys() | theirs.keys()) - taken, key=str)
-    for path in rest[:_MOST_NAMED]:
-        there, here = _describe(theirs.get(path)), _describe(ours.get(path))
-        print(f"  {'.'.join(map(str, path))}: {there} there, {here} here", file=sys.stderr)
+    rest = sorted((ours.keys() | theirs.keys()) - taken)
+    for name in rest[:_MOST_NAMED]:
+        there, here = theirs.get(name, "nothing"), ours.get(name, "nothing")
+        print(f"  {name}: {there} there, {here} here", file=sys.stderr)
     if len(rest) > _MOST_NAMED:
         print(f"  and {len(rest) - _MOST_NAMED} more", file=sys.stderr)

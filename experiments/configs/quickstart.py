@@ -13,11 +13,8 @@ from experiments.configs.arms import BEYOND_GANS, GANS, get_arm_config
 from experiments.configs.networks import make_small_image_networks
 
 # Chosen; QLAE's relatives take its own, so that one thing differs at a time.
-_LIKE_QLAE = ("qlae", "qlae_global", "qlae_grid", "qlae_multi_information")
-WEIGHT_DECAY = {
-    **dict.fromkeys((*_LIKE_QLAE, "qlae_normalized_hessian", "fsq"), 0.5),
-    "ae": 0.0,
-}
+_LIKE_QLAE = ("qlae_global", "qlae_grid", "qlae_multi_information", "qlae_normalized_hessian")
+WEIGHT_DECAY = {**dict.fromkeys(("qlae", *_LIKE_QLAE, "fsq"), 0.5), "ae": 0.0}
 # Whose terms are in nats a pixel: with fewer pixels each of them would weigh more.
 _PER_PIXEL = ("beta_vae", "beta_tcvae", "factor_vae")
 

@@ -122,7 +122,7 @@ def find_differences(workdir: epath.PathLike, step: int, abstract_params: Params
     path = get_checkpoint_path(workdir, step)
     with _reading(path):
         stored = ocp.checkpointables_metadata(path).metadata["params"]
-    found, expected = _describe(stored), _describe(abstract_params)
+    found, expected = describe_arrays(stored), describe_arrays(abstract_params)
     if not found:
         raise _make_unreadable(path, "it names no parameters")
     return [
@@ -132,7 +132,7 @@ def find_differences(workdir: epath.PathLike, step: int, abstract_params: Params
     ]
 
 
-def _describe(tree: Any) -> dict[str, str]:
+def describe_arrays(tree: Any) -> dict[str, str]:
     """Returns shape and dtype of each array by its path."""
     return {
         name: f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"

@@ -28,8 +28,8 @@ def save(root):
             sample = rng.integers(0, 4, (50, 3)).tolist()
             for step, split in ((100, "validation"), (200, "validation"), (200, "test")):
                 kept = {"latent_sample": sample} if split == "validation" else {}
-                record = make_record(model, seed=seed, infom=infom, step=step, split=split)
-                write_record(workdir, make_record(**{**vars(record), **NMI, **kept, "infom": 0}))
+                at = {"seed": seed, "step": step, "split": split}
+                write_record(workdir, make_record(model, infom=infom, **at, **NMI, **kept))
             (workdir / "config.json").write_text("{}")
 
 

@@ -15,6 +15,7 @@ from experiments.lease import DirectoryBusy, Lease, await_free
 from experiments.members import make_members
 from experiments.population import Population
 from qlae.common.command_line import Exit, run_command
+from qlae.common.files import write_whole
 from qlae.dataset_facts import DatasetFacts
 from qlae.run_directory import RunDirectory, get_lease_path
 from tests import runs
@@ -49,7 +50,7 @@ def write_elsewhere(path, changes=()):
     path.mkdir(parents=True, exist_ok=True)
     holder = {"host": "pod-7", "boot": "b", "pid": 1, "start": "1", "path": str(path)}
     holder |= {"token": "t", "renewals": 0} | dict(changes)
-    get_lease_path(path).write_text(json.dumps(holder))
+    write_whole(get_lease_path(path), json.dumps(holder))
 
 
 def test_a_second_trainer_is_told_who_trains(run):
