@@ -16,13 +16,19 @@ def make_image_networks() -> tuple[Network, Network]:
 
 
 def make_small_image_networks(
-    widths: tuple[int, ...] = (64, 128, 256, 512),
+    widths: tuple[int, ...] = (64, 128, 256, 512), **patch: int
 ) -> tuple[Network, Network]:
-    """Returns the paper's small encoder and style decoder: a layer a halving of the image."""
+    """Returns the paper's small encoder and style decoder: a layer a halving of the image.
+
+    Args:
+        widths: of the encoder's layers; the decoder's are these backwards.
+        **patch: the height and width of the patches that the layers take for pixels, if any.
+    """
     sizes = {
         "kernel_sizes": (4,) * len(widths),
         "strides": (2,) * len(widths),
         "dense": (256,),
+        **patch,
     }
     return (
         {"name": "conv", "widths": widths, **sizes},

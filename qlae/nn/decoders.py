@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 
 from qlae.nn.blocks import MLP, ConvBlock, LayerList, Linear, NormalizedMLP, StyleBlock, shrink
 from qlae.nn.convolution import Conv
+from qlae.nn.patches import unfold
 
 
 class Decoder(nnx.Module):
@@ -27,7 +28,19 @@ class Decoder(nnx.Module):
 
 
 class StyleDecoder(Decoder):
-    """A learned constant map, upsampled by blocks that read scale and bias from the latents."""
+    """A learned constant map, upsampled by blocks that read scale and bias from the latents.
+
+    Args:
+        num_in: numbers that stand for an image.
+        image_shape: (H, W, C), divisible by `patch` and all strides.
+        widths: channels of each block, the first of them of the constant map, too.
+        kernel_sizes: of each block.
+        strides: of each block.
+        dense: of the layers before the style.
+        padding: of each block.
+        patch: the last convolution gives patches of this height and width for pixels.
+        dtype: to compute in.
+    """
 
     def __init__(
         self,
@@ -39,9 +52,11 @@ class StyleDecoder(Decoder):
         strides: tuple[int, ...],
         dense: tuple[int, ...],
         padding: int = 1,
+        patch: int = 1,
         dtype: DTypeLike,
     ):
-        map_shape = (*shrink(image_shape, strides), widths[0])
+        self.patch = patch
+        map_shape = (*shrink(image_shape, (patch, *strides)), widths[0])
         self.mlp = MLP(num_in, dense, dtype=dtype)
         self.input_map = nnx.Param(jnp.full(map_shape, 0.1))
         self.blocks = LayerList(
@@ -50,7 +65,7 @@ class StyleDecoder(Decoder):
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
             )
         )
-        self.conv = Conv(widths[-1], image_shape[-1], 3, 1, 1, dtype=dtype)
+        self.conv = Conv(widths[-1], image_shape[-1] * patch**2, 3, 1, 1, dtype=dtype)
 
     def style(self, z_BxD: jax.Array) -> jax.Array:
         """Returns the non-negative style (B, dense[-1]) that conditions every block."""
@@ -59,12 +74,12 @@ class StyleDecoder(Decoder):
     def activations(self, z_BxD: jax.Array) -> dict[str, jax.Array]:
         """Returns `style`, `block0` and on, `logits`."""
         style_BxD = self.style(z_BxD)
-        input_map = self.input_map[...].astype(style_BxD.dtype)
-        x_BxHxWxC = jnp.broadcast_to(input_map, (z_BxD.shape[0], *input_map.shape))
+        # One map for all: up to the first style, every image's would be the same.
+        x_BxHxWxC = self.input_map[...].astype(style_BxD.dtype)[None]
         found = {"style": style_BxD}
         for index, block in enumerate(self.blocks):
             found[f"block{index}"] = x_BxHxWxC = block(x_BxHxWxC, style_BxD)
-        return found | {"logits": self.conv(x_BxHxWxC)}
+        return found | {"logits": unfold(self.conv(x_BxHxWxC), self.patch)}
 
 
 class ConvDecoder(Decoder):

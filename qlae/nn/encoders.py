@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from qlae.nn.blocks import MLP, ConvBlock, LayerList, Linear, NormalizedMLP, shrink
+from qlae.nn.patches import fold
 
 
 def widen(x: jax.Array) -> jax.Array:
@@ -35,7 +36,19 @@ class Encoder(nnx.Module):
 
 
 class ConvEncoder(Encoder):
-    """Convolution blocks, dense layers and a linear head: images (B, H, W, C) to (B, num_out)."""
+    """Convolution blocks, dense layers and a linear head: images (B, H, W, C) to (B, num_out).
+
+    Args:
+        image_shape: (H, W, C), divisible by `patch` and all strides.
+        num_out: of the head.
+        widths: channels of each block.
+        kernel_sizes: of each block.
+        strides: of each block.
+        dense: of the layers after the flattened map.
+        padding: of each block.
+        patch: the blocks read patches of this height and width as if they were pixels.
+        dtype: to compute in.
+    """
 
     def __init__(
         self,
@@ -47,19 +60,22 @@ class ConvEncoder(Encoder):
         strides: tuple[int, ...],
         dense: tuple[int, ...],
         padding: int = 1,
+        patch: int = 1,
         dtype: DTypeLike,
     ):
-        inputs = (image_shape[-1], *widths[:-1])
+        self.patch = patch
+        inputs = (image_shape[-1] * patch**2, *widths[:-1])
         self.blocks = LayerList(
             ConvBlock(a, b, k, s, padding, dtype=dtype)
             for a, b, k, s in zip(inputs, widths, kernel_sizes, strides, strict=True)
         )
-        num_flat = math.prod(shrink(image_shape, strides)) * widths[-1]
+        num_flat = math.prod(shrink(image_shape, (patch, *strides))) * widths[-1]
         self.mlp = MLP(num_flat, dense, dtype=dtype)
         self.head = Linear(self.mlp.num_out, num_out, dtype=dtype)
 
     def feature_map(self, x_BxHxWxC: jax.Array) -> jax.Array:
         """Returns the last convolution block's output (B, h, w, widths[-1])."""
+        x_BxHxWxC = fold(x_BxHxWxC, self.patch)
         for block in self.blocks:
             x_BxHxWxC = block(x_BxHxWxC)
         return x_BxHxWxC

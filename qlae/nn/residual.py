@@ -12,6 +12,7 @@ from qlae.nn.convolution import Conv
 from qlae.nn.decoders import Decoder
 from qlae.nn.encoders import Encoder
 from qlae.nn.norm import InstanceNorm
+from qlae.nn.patches import fold
 
 _EPSILON = 1e-5
 _BLOCKS = 2  # of a level; a block has as many units
@@ -20,13 +21,6 @@ _BLOCKS = 2  # of a level; a block has as many units
 def double(x_BxHxWxC: jax.Array) -> jax.Array:
     """Returns maps of twice the size, each number repeated (nearest neighbour)."""
     return x_BxHxWxC.repeat(2, axis=1).repeat(2, axis=2)
-
-
-def fold(x_BxHxWxC: jax.Array) -> jax.Array:
-    """Returns (B, H / 2, W / 2, 4 C): channel 4 c + 2 row + column holds a corner of channel c."""
-    size, height, width, channels = x_BxHxWxC.shape
-    corners = x_BxHxWxC.reshape(size, height // 2, 2, width // 2, 2, channels)
-    return corners.transpose(0, 1, 3, 5, 2, 4).reshape(size, height // 2, width // 2, -1)
 
 
 class Unit(nnx.Module):
@@ -121,7 +115,7 @@ class ResidualEncoder(Encoder):
         """Returns the last folded map (B, h, w, widths[-1])."""
         x_BxHxWxC = 2 * x_BxHxWxC - 1
         for level in self.levels:
-            x_BxHxWxC = level.conv(fold(level(x_BxHxWxC)))
+            x_BxHxWxC = level.conv(fold(level(x_BxHxWxC), 2))
         return x_BxHxWxC
 
     def features(self, x_BxHxWxC: jax.Array) -> jax.Array:
