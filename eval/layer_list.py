@@ -135,8 +135,18 @@ def _(mlp: NormalizedMLP, made: LayerList) -> None:
         made.add("leaky_relu", 0)
 
 
+def _make_patch_kernel(patch: int, num_folded: int) -> np.ndarray:
+    """Returns the kernel (patch, patch, C, num_folded) of the convolution that cuts patches."""
+    num_channels = num_folded // patch**2
+    pixels = np.eye(num_folded).reshape(num_channels, patch, patch, num_folded)
+    return pixels.transpose(1, 2, 0, 3)
+
+
 @_add.register
 def _(encoder: ConvEncoder, made: LayerList) -> None:
+    if encoder.patch > 1:
+        num_folded = encoder.blocks[0].conv.kernel.shape[2]
+        made.add("conv", encoder.patch, 0, 1, kernel=_make_patch_kernel(encoder.patch, num_folded))
     for block in encoder.blocks:
         _add(block.conv, made)
         _add(block.norm, made)
@@ -166,6 +176,10 @@ def _(decoder: StyleDecoder, made: LayerList) -> None:
         _add(block.norm, made)
         made.add("modulate", kernel=block.modulation.kernel[...], bias=block.modulation.bias[...])
     _add(decoder.conv, made)
+    if decoder.patch > 1:
+        cut = _make_patch_kernel(decoder.patch, decoder.conv.kernel.shape[3])
+        join = cut[::-1, ::-1].swapaxes(2, 3)
+        made.add("conv", 1, decoder.patch - 1, decoder.patch, kernel=join)
 
 
 @_add.register
