@@ -13,6 +13,9 @@ from sklearn import exceptions, svm
 from .samples import drop_constant_sources, halve_rows, make_samples
 from .threads import one_thread
 
+# Beyond it the machine's fourth powers overflow, and its search for a step never ends.
+_LARGEST = 1e60
+
 
 def compute_sap(
     sources_NxS: Any, latents_NxZ: Any, *, discrete: bool, seed: int = 0
@@ -21,7 +24,7 @@ def compute_sap(
 
     A linear support vector machine (C = 0.01, balanced classes, as in Locatello et al., ICML 2019)
     predicts one source from one latent; fitted on half of the samples, scored on the other half.
-    Codes enter as numbers. A constant source is left out, as is one of which the fitted half shows
+    Codes enter as numbers; a latent that passes 1e60 is scaled down to it. A constant source is left out, as is one of which the fitted half shows
     one value only. With one latent the second is one that is constant.
 
     Returns:
@@ -33,6 +36,7 @@ def compute_sap(
     """
     samples = drop_constant_sources(make_samples(sources_NxS, latents_NxZ, discrete=discrete))
     latents_NxZ = samples.latents_NxZ.astype(np.float64)
+    latents_NxZ /= np.maximum(1, np.abs(latents_NxZ).max(axis=0) / _LARGEST)
     if latents_NxZ.shape[1] == 1:
         latents_NxZ = np.pad(latents_NxZ, ((0, 0), (0, 1)))
     fitted, scored = halve_rows(samples.num_samples)

@@ -168,6 +168,12 @@ def test_sap_oracle():
     assert score == pytest.approx(np.mean(gaps), abs=1e-9)
 
 
+def test_sap_of_latents_whose_squares_overflow_ends():
+    sources, latents = noisy_code()
+    huge = compute_sap(sources, latents * 1e170, discrete=False)
+    assert huge == compute_sap(sources, latents * 1e200, discrete=False)
+
+
 def dci_oracle(sources, latents, make):
     fitted, scored = halve_rows(len(sources))
     models = [make().fit(latents[fitted], source[fitted]) for source in sources.T]
