@@ -24,8 +24,9 @@ def compute_sap(
 
     A linear support vector machine (C = 0.01, balanced classes, as in Locatello et al., ICML 2019)
     predicts one source from one latent; fitted on half of the samples, scored on the other half.
-    Codes enter as numbers; a latent that passes 1e60 is scaled down to it. A constant source is left out, as is one of which the fitted half shows
-    one value only. With one latent the second is one that is constant.
+    Codes enter as numbers, a latent that passes 1e60 scaled down to it. A constant source is left
+    out, as is one of which the fitted half shows one value only. With one latent the second is one
+    that is constant.
 
     Returns:
       "sap" in [0, 1]. 1 is out of reach of a line for sources of many values: a perfect code of
