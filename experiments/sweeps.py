@@ -168,7 +168,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--config", help="config, with {arm} and {dataset}")
     add("--arms", type=_words, help="rows, by comma")
     add("--datasets", type=_words, help="columns, by comma")
-    add("--seeds", type=_seeds, help="such as 0,1,2 or 0-6")
+    add("--seeds", type=parse_seeds, help="such as 0,1,2 or 0-6")
     add("--overrides", nargs="*", help="variants, each KEY=VALUE[;KEY=VALUE]")
     add("--launcher", help="a command that is given --name, --config and --workdir")
     add("--dry_run", action="store_true", help="list the runs and what became of them")
@@ -179,7 +179,8 @@ def _words(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
+    """Returns the seeds that a flag lists: "0,1,2" or "0-6"."""
     if match := re.fullmatch(r"(\d+)-(\d+)", text):
         first, last = int(match[1]), int(match[2])
         if not first <= last < first + _MOST_SEEDS:
