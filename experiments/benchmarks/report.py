@@ -41,7 +41,9 @@ def median_seconds_in_turn(functions: list[Callable[[], Any]], repeats: int) -> 
     return [statistics.median(taken) for taken in sample_seconds_in_turn(functions, repeats)]
 
 
-def sample_seconds_in_turn(functions: list[Callable[[], Any]], repeats: int) -> list[list[float]]:
+def sample_seconds_in_turn(
+    functions: Sequence[Callable[[], Any]], repeats: int
+) -> list[list[float]]:
     """Wall times of each function's calls, in turn, after one call of each to warm up."""
     for function in functions:
         function()

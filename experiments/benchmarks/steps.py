@@ -70,6 +70,8 @@ class Bench:
         compile_seconds: of initialisation and step together.
         flops: that XLA counts in a step; a player that sits steps out is counted each time.
         bytes: that XLA counts likewise.
+        memory: bytes that the step's arguments and temporaries take together.
+        num_parameters: of one member.
     """
 
     def __init__(self, case: Case):
@@ -92,6 +94,10 @@ class Bench:
         self.compile_seconds = time.perf_counter() - began
         costs = step.cost_analysis()
         self.flops, self.bytes = costs["flops"], costs["bytes accessed"]
+        sizes = step.memory_analysis()
+        self.memory = sizes.argument_size_in_bytes + sizes.temp_size_in_bytes
+        abstract = jax.tree.leaves(trainer.program.abstract_params)
+        self.num_parameters = sum(leaf.size for leaf in abstract)
         self.cycle_steps = max(player.every for player in trainer.program.players)
         self._step: Callable[..., Any] = lambda state: step(state, hyperparameters, next(batches))
         # The step donates its state, so that inference needs parameters of its own.
