@@ -15,7 +15,7 @@ def get_config(model: str = "qlae") -> ConfigDict:
     config.data.num_validation = config.data.num_test = 1_000
     config.eval.splits = ("test",)
     for network in (config.model.encoder, config.model.decoder):
-        network.update({"widths": (4, 4), "dense": (16,)})
+        network.update({"widths": (4, 4), "dense": (16,), "patch": 1})
     if "discriminator" in config.model:
         config.model.discriminator.dense = (16, 16)
     return config

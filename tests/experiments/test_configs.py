@@ -131,10 +131,10 @@ def test_the_quickstart_serves_every_arm():
 
 def test_the_quickstarts_weights_mean_what_the_papers_do():
     beta_vae = quickstart.get_config("beta_vae")
-    assert beta_vae.weights.kl == pytest.approx(3 / 16)  # nats a pixel, of a sixteenth of them
+    assert beta_vae.weights.kl == pytest.approx(3 / 4)  # nats a pixel, of a quarter of them
     assert beta_vae.weights.reconstruction == 1
-    # 200,000 steps at 1e-3, 8,000 at 2e-3.
-    assert quickstart.get_config("bio_ae").optimizer.weight_decay == pytest.approx(1e-4 * 12.5)
+    # 200,000 steps at 1e-3, 8,000 at 4e-3.
+    assert quickstart.get_config("bio_ae").optimizer.weight_decay == pytest.approx(1e-4 * 6.25)
     # 200,000 steps at 2e-4, 4,000 at 5e-4.
     assert quickstart.get_config("qlinfo_wgan_gp").optimizer.weight_decay == pytest.approx(0.02)
     for arm in ("qlae", "qlae_grid", "fsq"):
