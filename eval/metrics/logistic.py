@@ -208,21 +208,26 @@ def _make_objective(
     balance_N = balance(labels_N, num_classes)
     target_FxC = features.transpose(np.eye(num_classes)[labels_N] * balance_N[:, None])
     ones_C = np.ones(num_classes - 1)
+    overflowed = False
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal overflowed
         relative_FxC, weights_FxL = flat.reshape(-1, 1), flat.reshape(features.num_weights, -1)
         if num_classes > 2:
             relative_FxC = weights_FxL[:, 1:] - weights_FxL[:, :1]
         loss = -np.vdot(target_FxC[:, 1:], relative_FxC)
         exp_NxC = features.logits(relative_FxC)
-        with np.errstate(over="ignore"):
+        if not overflowed:
+            with np.errstate(over="ignore"):
+                np.exp(exp_NxC, out=exp_NxC)
+                total_N = 1 + exp_NxC @ ones_C
+            overflowed = not total_N.max() < 1e300
+            exp_NxC = features.logits(relative_FxC) if overflowed else exp_NxC
+        if overflowed:
+            # Logits in the hundreds, which seldom shrink again: shift each sample's greatest to 0.
+            top_N = np.maximum(exp_NxC.max(axis=1), 0)
+            exp_NxC -= top_N[:, None]
             np.exp(exp_NxC, out=exp_NxC)
-            total_N = 1 + exp_NxC @ ones_C
-        if not total_N.max() < 1e300:
-            # Only logits in the hundreds come here: shift each sample's greatest logit to 0.
-            logits_NxC = features.logits(relative_FxC)
-            top_N = np.maximum(logits_NxC.max(axis=1), 0)
-            exp_NxC = np.exp(logits_NxC - top_N[:, None])
             total_N = np.exp(-top_N) + exp_NxC @ ones_C
             loss += balance_N @ top_N
         loss += balance_N @ np.log(total_N)
