@@ -15,6 +15,7 @@ from jax.experimental import topologies
 from ml_collections import ConfigDict
 
 from qlae.common.errors import RunFailed, UserError
+from tpu_scripts.ahead.branches import measure_branches
 from tpu_scripts.ahead.collectives import Collective, count_loops, parse_collectives
 from tpu_scripts.experiment import check_batch, make_step
 from tpu_scripts.topologies import Topology
@@ -61,12 +62,16 @@ class CompiledStep:
       members: runs in the program; more than one for a population.
       num_population: devices along the mesh's `population`; the others share a member's batch.
       parameters: numbers in the model of one member.
-      flops: XLA's count for one device, the body of a loop counted once.
+      flops: XLA's count for one device, the body of a loop counted once, a conditional as its
+        costliest branch.
       bytes_accessed: likewise.
       loops: `while` loops.
       seconds: that compiling took here.
       revision: of this repository; a later one may be another program.
       effort: of the compiler, from -1 to 1; 0 is what a run gets.
+      branch_flops: of `flops`, those in costliest branches.
+      branch_bytes: likewise.
+      every: one step in so many takes such a branch; 1 also where that was not recorded.
     """
 
     topology: str
@@ -87,6 +92,24 @@ class CompiledStep:
     versions: dict[str, str]
     revision: str
     effort: float = 0.0
+    branch_flops: float = 0.0
+    branch_bytes: float = 0.0
+    every: int = 1
+
+    @property
+    def mean_flops(self) -> float:
+        """Of the mean step, which takes a branch as often as it is taken."""
+        return self.flops - (1 - 1 / self.every) * self.branch_flops
+
+    @property
+    def mean_bytes(self) -> float:
+        """Bytes accessed, likewise."""
+        return self.bytes_accessed - (1 - 1 / self.every) * self.branch_bytes
+
+    @property
+    def lacks_branch(self) -> bool:
+        """Whether it is a GAN's, of which it was not recorded what its branch costs."""
+        return "gan" in self.arm and not self.branch_bytes
 
     @property
     def passes(self) -> int:
@@ -118,6 +141,8 @@ def compile_step(
     except jax.errors.JaxRuntimeError as error:
         raise _explain(error, topology) from error
     cost, text = compiled.cost_analysis(), compiled.as_text()
+    seconds = time.monotonic() - start
+    branch_flops, branch_bytes = measure_branches(text)
     memory = _read_memory(compiled.memory_analysis())
     if memory.peak > topology.generation.hbm_gib * 2**30:
         raise _make_does_not_fit(f"{memory.peak / 2**30:.2f}G", topology)
@@ -137,10 +162,13 @@ def compile_step(
         bytes_accessed=cost["bytes accessed"],
         collectives=parse_collectives(text, chips),
         loops=count_loops(text),
-        seconds=time.monotonic() - start,
+        seconds=seconds,
         versions=get_versions(),
         revision=get_revision(),
         effort=effort,
+        branch_flops=branch_flops * cost["flops"],
+        branch_bytes=branch_bytes * cost["bytes accessed"],
+        every=config.objective.get("generator_every", 1),
     )
 
 

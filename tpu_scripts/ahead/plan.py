@@ -7,10 +7,10 @@ the programs in results/aot.json, compiled for one chip; --compute_dtype=bfloat1
 other dtype, --steps=N another number of steps than the configs'.
 """
 
-import dataclasses
 import itertools
 import pathlib
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from ml_collections import ConfigDict
@@ -20,113 +20,17 @@ from qlae.common.errors import UserError
 from tpu_scripts.ahead.compiled import CompiledStep
 from tpu_scripts.ahead.report import make_roofline
 from tpu_scripts.ahead.roofline import ASSUMPTIONS
+from tpu_scripts.ahead.schedule import ASSUMPTIONS as SCHEDULED
+from tpu_scripts.ahead.schedule import Cell, Share, schedule
 from tpu_scripts.ahead.table import RESULTS, load_steps
 from tpu_scripts.experiment import load_config, load_table
 from tpu_scripts.flags import at_least_one
 from tpu_scripts.topologies import Topology, get_topology
 
 _ASSUMED = (
-    "a chip trains its members one after the other, each as the program compiled for one chip",
     "an arm without a compiled program of its own takes that of one with the same networks; "
     "the datasets differ in their latents alone",
-    "compiling, checkpoints, evaluation and restarts are not counted",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """The seeds of one cell of the table, trained as one program.
-
-    Attributes:
-      arm: row of the table.
-      dataset: column of the table.
-      members: how many seeds.
-      num_steps: of each.
-      step: one member's, compiled for one chip.
-    """
-
-    arm: str
-    dataset: str
-    members: int
-    num_steps: int
-    step: CompiledStep
-
-    def members_per_chip(self, chips: int) -> int:
-        """The most that any of its chips trains."""
-        return -(-self.members // chips)
-
-    def hours(self, chips: int) -> float:
-        """From first step to last."""
-        seconds = make_roofline(self.step).step * self.num_steps
-        return self.members_per_chip(chips) * seconds / 3600
-
-    def peak_bytes(self, chips: int) -> int:
-        """HBM of a chip: every member's state, and what one step needs."""
-        memory = self.step.memory
-        return memory.peak + (self.members_per_chip(chips) - 1) * memory.arguments
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """A population and its chips."""
-
-    population: Cell
-    chips: int
-
-    @property
-    def hours(self) -> float:
-        """Of the population on these chips."""
-        return self.population.hours(self.chips)
-
-
-def schedule(populations: Sequence[Cell], topology: Topology) -> list[list[Share]]:
-    """Returns waves of populations that train side by side, one wave after the other.
-
-    Raises:
-      UserError: one member alone does not fit a chip.
-    """
-    hbm = topology.generation.hbm_gib * 2**30
-    shares = [Share(one, _find_fewest_chips(one, hbm)) for one in populations]
-    if sum(share.chips for share in shares) <= topology.chips:
-        return [_spread(shares, topology.chips)]
-    waves: list[list[Share]] = [[]]
-    for share in sorted(shares, key=lambda share: -share.hours):
-        if sum(other.chips for other in waves[-1]) + share.chips > topology.chips:
-            waves.append([])
-        waves[-1].append(share)
-    return [_spread(wave, topology.chips) for wave in waves]
-
-
-def _find_fewest_chips(population: Cell, hbm: int) -> int:
-    for chips in _sizes(population):
-        if population.peak_bytes(chips) <= hbm:
-            return chips
-    raise UserError(
-        f"a member of {population.arm} needs {population.peak_bytes(population.members):,} bytes "
-        f"of HBM, and a chip has {hbm:,}: take another generation"
-    )
-
-
-def _sizes(population: Cell) -> list[int]:
-    """Numbers of chips that divide a slice: powers of two, up to a chip a member."""
-    return list(
-        itertools.takewhile(
-            lambda chips: chips < 2 * population.members, (2**power for power in range(20))
-        )
-    )
-
-
-def _spread(shares: Sequence[Share], chips: int) -> list[Share]:
-    """Gives spare chips to whichever population would end last, until that is no help."""
-    shares = list(shares)
-    while True:
-        last = max(range(len(shares)), key=lambda index: shares[index].hours)
-        share = shares[last]
-        more = 2 * share.chips
-        spare = chips - sum(other.chips for other in shares)
-        if more not in _sizes(share.population) or spare < share.chips:
-            return shares
-        shares[last] = Share(share.population, more)
 
 
 def make_cells(
@@ -157,8 +61,15 @@ def make_cells(
                 f"no program like {arm}'s has been compiled for {generation}:1x1 in "
                 f"{compute_dtype}: run python -m tpu_scripts.ahead.compile --table"
             )
-        members = len(table.seeds)
-        populations.append(Cell(arm, dataset, members, num_steps or config.num_steps, step))
+        steps_of_a_run = num_steps or config.num_steps
+        populations.append(
+            Cell(
+                *(arm, dataset, tuple(table.seeds), steps_of_a_run),
+                num_checkpoints=-(-steps_of_a_run // config.checkpoint_every),
+                scored_images=tuple(config.data[f"num_{name}"] for name in config.eval.splits),
+                step=step,
+            )
+        )
     return populations
 
 
@@ -175,7 +86,7 @@ def _get_networks(config: ConfigDict) -> tuple:
 
 def format_plan(waves: Sequence[Sequence[Share]], topology: Topology) -> str:
     """Returns the table of the plan, its sum, and what it assumes."""
-    columns = ("arm", "populations", "chips each", "members a chip", "step, ms", "HBM, GiB")
+    columns = ("arm", "populations", "chips each", "seeds by chip", "step, ms", "HBM, GiB")
     rows = [(*columns, "hours", "program of")]
     for wave in waves:
         for (arm, chips), group in itertools.groupby(
@@ -184,9 +95,10 @@ def format_plan(waves: Sequence[Sequence[Share]], topology: Topology) -> str:
         ):
             shares = list(group)
             one = shares[0].population
+            seeds = ("+".join(map(str, together)) for together in one.share_out(chips))
             rows.append(
                 (
-                    *(arm, str(len(shares)), str(chips), str(one.members_per_chip(chips))),
+                    *(arm, str(len(shares)), str(chips), ",".join(seeds)),
                     f"{make_roofline(one.step).step * 1e3:.3g}",
                     f"{one.peak_bytes(chips) / 2**30:.2f}",
                     f"{max(share.hours for share in shares):.2f}",
@@ -195,21 +107,31 @@ def format_plan(waves: Sequence[Sequence[Share]], topology: Topology) -> str:
             )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    steps = [share.population.step for wave in waves for share in wave]
+    old = sorted({f"{step.arm}'s" for step in steps if step.lacks_branch})
+    every = [f"but in {' and '.join(old)} program it counts in every step: compile again"]
+    assumed = (*SCHEDULED, *_ASSUMED, *ASSUMPTIONS, *(every if old else ()))
+    lines += ["", *_format_sum(waves, topology), "", "assumed", *(f"  - {x}" for x in assumed)]
+    return "\n".join(lines)
+
+
+def _format_sum(waves: Sequence[Sequence[Share]], topology: Topology) -> list[str]:
     shares = [share for wave in waves for share in wave]
-    runs = sum(share.population.members for share in shares)
+    runs = sum(len(share.population.seeds) for share in shares)
     most = max(sum(share.chips for share in wave) for wave in waves)
-    hours = sum(max(share.hours for share in wave) for wave in waves)
+    last = [max(wave, key=lambda share: share.hours) for wave in waves]
     used = sum(share.chips * share.hours for share in shares)
     after = f" in {len(waves)} waves" if len(waves) > 1 else ""
-    lines += [
-        "",
-        f"{runs} runs in {len(shares)} populations on {topology.name}: {hours:.2f} hours{after}, "
-        f"{most} of {topology.chips} chips, {used:,.0f} chip-hours of work",
-        "",
-        "assumed",
-        *(f"  - {line}" for line in (*_ASSUMED, *ASSUMPTIONS)),
+    parts: Counter[str] = Counter()
+    for share in last:
+        parts.update(share.population.time_parts(share.chips))
+    minutes = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in parts.items())
+    return [
+        f"{runs} runs in {len(shares)} populations on {topology.name}: "
+        f"{sum(share.hours for share in last):.2f} hours{after}, {most} of {topology.chips} chips, "
+        f"{used:,.0f} chip-hours of work",
+        f"minutes of those that end last: {minutes}",
     ]
-    return "\n".join(lines)
 
 
 def make_parser() -> Parser:

@@ -13,11 +13,12 @@ _GIB, _MIB = 2**30, 2**20
 
 
 def make_roofline(step: CompiledStep) -> Roofline:
-    """Returns the times of a compiled step, of all members that a device holds."""
+    """Returns the times of the mean step, of all members that a device holds."""
     return estimate(
-        flops=step.passes * step.flops,
-        bytes_accessed=step.passes * step.bytes_accessed,
+        flops=step.passes * step.mean_flops,
+        bytes_accessed=step.passes * step.mean_bytes,
         collectives=step.passes * step.collectives,
+        every=step.every,
         topology=get_topology(step.topology),
         slices=step.slices,
     )
@@ -71,6 +72,11 @@ def format_step(step: CompiledStep) -> str:
     if step.effort:
         lines.append(
             f"  - compiled with effort {step.effort:g}; a run's program, with 0, is better"
+        )
+    if step.every > 1:
+        lines.append(
+            f"  - FLOPs and bytes are those of a step that takes every branch: {step.branch_flops:.4g}"
+            f" FLOPs and {step.branch_bytes:.4g} bytes of them one step in {step.every}"
         )
     if step.loops:
         lines.append(

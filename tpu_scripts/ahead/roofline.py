@@ -17,8 +17,8 @@ ASSUMPTIONS = (
     "rounds to bfloat16 in one pass (jax's default precision)",
     "memory: XLA's bytes accessed at the HBM rate, which is too slow where they stay in on-chip "
     "memory; compute and memory overlap fully",
-    "a conditional counts as its costliest branch, so that an InfoGAN's step is one in which the "
-    "generator moves; a loop counts as one pass of its body",
+    "a conditional counts as often as it is taken (an InfoGAN's generator moves one step in five), "
+    "by XLA's count of its costliest branch; a loop counts as one pass of its body",
     "collectives inside a slice: a ring over 2 links at the rate of one direction each, and "
     f"{ICI_HOP_SECONDS * 1e6:g} us a hop along each axis; nothing overlaps with them",
     "between slices: an all-reduce at a chip's share of the data-centre network, and "
@@ -74,15 +74,30 @@ def estimate(
     collectives: Sequence[Collective],
     topology: Topology,
     slices: int,
+    every: int = 1,
 ) -> Roofline:
-    """Returns the times of a step from what one device does in it."""
+    """Returns the times of the mean step from what one device does in it.
+
+    Args:
+      flops: of the mean step.
+      bytes_accessed: likewise.
+      collectives: of a step that takes every branch.
+      topology: of one slice.
+      slices: how many are joined.
+      every: one step in so many takes the branches.
+    """
     chip = topology.generation
+
+    def share(collective: Collective) -> float:
+        return 1 / every if collective.conditional else 1.0
+
     return Roofline(
         compute=flops / (chip.peak_bf16_tflops * 1e12),
         memory=bytes_accessed / (chip.hbm_gb_per_s * 1e9),
-        ici=sum(estimate_ici(c, topology) for c in collectives if c.network == "ici"),
+        ici=sum(share(c) * estimate_ici(c, topology) for c in collectives if c.network == "ici"),
         dcn=sum(
-            ring_seconds(
+            share(c)
+            * ring_seconds(
                 c.kind,
                 c.num_bytes,
                 devices=slices,

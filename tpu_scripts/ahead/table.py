@@ -73,7 +73,8 @@ def make_table(
 ) -> None:
     """Compiles the rows that are missing, writing both files after each.
 
-    A row is missing when it is not in the file, or was compiled by other versions of the compiler.
+    A row is missing when it is not in the file, was compiled by other versions of the compiler, or
+    does not say what its branch costs.
     To compile one again, delete it from the file.
 
     Args:
@@ -87,7 +88,7 @@ def make_table(
     steps = load_steps(directory / "aot.json")
     for row in rows:
         done = steps.get(row.name)
-        if done is not None and done.versions == get_versions():
+        if done is not None and done.versions == get_versions() and not done.lacks_branch:
             continue
         batch_size = load(row.config, ()).batch_size
         config = load(row.config, row.overrides(batch_size))
@@ -131,6 +132,8 @@ def format_table(steps: list[CompiledStep]) -> str:
     versions = sorted({f"{k} {v}" for step in steps for k, v in step.versions.items()})
     efforts = sorted({step.effort for step in steps if step.effort})
     effort = f"\nThe compiler's effort was {efforts[0]:g}; a run's is 0." if efforts else ""
+    old = sorted({step.revision for step in steps if step.lacks_branch})
+    every = f"\nIn programs of {', '.join(old)}, a conditional counts in every step." if old else ""
     assumptions = "\n".join(f"- {assumption}" for assumption in ASSUMPTIONS)
     return f"""# Paper-scale train steps, compiled ahead of time for TPU v5e
 
@@ -138,7 +141,7 @@ def format_table(steps: list[CompiledStep]) -> str:
 
 Programs compiled by XLA for TPU and not run: memory, FLOPs and bytes are the compiler's, per chip
 and step; times are a roofline. "efficiency" compares images/s per chip with the one-chip row of the
-same arm and dtype, where that is in the table; "code" is the commit that was compiled.{effort}
+same arm and dtype, where that is in the table; "code" is the commit compiled.{effort}{every}
 
 {assumptions}
 
@@ -158,8 +161,8 @@ def _row(step: CompiledStep, alone: CompiledStep | None) -> list[str]:
         efficiency = f"{speed / chips / (alone.batch_size / make_roofline(alone).step):.0%}"
     return [
         *(step.arm, step.compute_dtype, step.topology, str(chips), str(step.batch_size)),
-        *(f"{step.memory.peak / 2**30:.2f}", f"{step.flops / 1e9:.4g}"),
-        *(f"{step.bytes_accessed / 1e9:.4g}", _format_gradients(step)),
+        *(f"{step.memory.peak / 2**30:.2f}", f"{step.mean_flops / 1e9:.4g}"),
+        *(f"{step.mean_bytes / 1e9:.4g}", _format_gradients(step)),
         *(f"{seconds * 1e3:.3g}" for seconds in (roofline.compute, roofline.memory)),
         f"{(roofline.ici + roofline.dcn) * 1e3:.3g}",
         *(f"{roofline.step * 1e3:.3g}", f"{speed:,.0f}", efficiency, step.revision),

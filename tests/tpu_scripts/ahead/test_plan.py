@@ -3,12 +3,15 @@
 import dataclasses
 import pathlib
 
+import jax
 import pytest
 
 from qlae.common.errors import UserError
+from qlae.training.layout import Layout
 from tests.tpu_scripts.ahead.test_table import make_step
 from tpu_scripts.ahead import plan
-from tpu_scripts.ahead.plan import Cell, schedule
+from tpu_scripts.ahead.report import make_roofline
+from tpu_scripts.ahead.schedule import HOST_BYTES_PER_SECOND, SCORE_SECONDS, Cell, schedule
 from tpu_scripts.topologies import get_topology
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -20,9 +23,12 @@ def make_population(arm: str, milliseconds: float, members: int = 7, gib: float 
     memory = dataclasses.replace(step.memory, arguments=int(gib * 2**30), temporaries=0)
     rate = get_topology("v5e:1x1").generation.hbm_gb_per_s * 1e9
     step = dataclasses.replace(
-        step, arm=arm, flops=0.0, bytes_accessed=milliseconds / 1e3 * rate, memory=memory
+        step,
+        **{"arm": arm, "flops": 0.0, "memory": memory, "seconds": 0.0},
+        bytes_accessed=milliseconds / 1e3 * rate,
     )
-    return Cell(arm, "shapes3d", members, num_steps=3_600_000, step=step)
+    seeds = tuple(range(members))
+    return Cell(arm, "shapes3d", seeds, 3_600_000, num_checkpoints=0, scored_images=(), step=step)
 
 
 def test_hours_and_memory_of_a_population():
@@ -30,6 +36,43 @@ def test_hours_and_memory_of_a_population():
     one = make_population("qlae", milliseconds=1.0)
     assert [one.hours(chips) for chips in (1, 2, 4, 8)] == pytest.approx([7, 4, 2, 1])
     assert [one.peak_bytes(chips) / 2**30 for chips in (1, 2, 4, 8)] == [7, 4, 2, 1]
+
+
+def test_compilation_checkpoints_and_the_last_scores_take_their_time():
+    """Four members on two chips: two states of 2 GiB at each checkpoint, four scores at the end."""
+    one = make_population("qlae", milliseconds=1.0, members=4, gib=2.0)
+    one = dataclasses.replace(
+        one,
+        num_checkpoints=10,
+        scored_images=(1280, 640),
+        step=dataclasses.replace(one.step, seconds=60.0),
+    )
+    parts = one.time_parts(chips=2)
+    assert parts == pytest.approx(
+        {
+            "compilation": 60.0,
+            "steps": 7200.0,
+            "checkpoints": 10 * 2 * 2 * 2**30 / HOST_BYTES_PER_SECOND,
+            "evaluation": 4 * (15 * 1e-3 / 3 + 2 * SCORE_SECONDS),
+        }
+    )
+    assert one.hours(2) == pytest.approx(sum(parts.values()) / 3600)
+
+
+def test_a_branch_counts_as_often_as_it_is_taken():
+    """Half of 4 ms is the generator's, which moves one step in five."""
+    step = make_population("gan", milliseconds=4.0).step
+    step = dataclasses.replace(step, branch_bytes=step.bytes_accessed / 2, every=5)
+    assert make_roofline(step).step == pytest.approx(2.4e-3)
+
+
+@pytest.mark.parametrize("chips", [1, 2, 4, 8])
+def test_seeds_share_a_chip_as_training_lays_them_out(chips):
+    one = make_population("qlae", milliseconds=1.0)
+    mesh = jax.sharding.AbstractMesh((chips, 1), ("population", "data"))
+    slots = Layout(mesh, num_members=7).num_slots // chips
+    expected = [tuple(range(7))[row * slots : (row + 1) * slots] for row in range(chips)]
+    assert one.share_out(chips) == [seeds for seeds in expected if seeds]
 
 
 def test_spare_chips_go_to_whoever_ends_last():

@@ -90,6 +90,18 @@ def test_other_versions_are_compiled_again(run, tmp_path, compiled_cells):
     assert compiled_cells[0] == ("v5e:1x1", 128)
 
 
+def test_a_gan_that_does_not_say_what_its_branch_costs_is_compiled_again(
+    run, tmp_path, compiled_cells
+):
+    old = dataclasses.replace(make_step("v5e:1x1"), arm="qlinfo_wgan_gp")
+    assert old.lacks_branch
+    table.write_table({"qlae/float32/v5e:1x1": old}, tmp_path)
+    assert "of abc1234, a conditional counts in every step" in (tmp_path / "aot.md").read_text()
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert compiled_cells[0] == ("v5e:1x1", 128)
+
+
 def test_efficiency_is_that_of_a_chip_against_one_alone():
     text = format_table([make_step("v5e:4x4", batch_size=2048), make_step("v5e:1x1")])
     alone, slice_ = [line for line in text.splitlines() if line.startswith("| qlae")]
