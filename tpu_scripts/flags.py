@@ -14,6 +14,16 @@ def at_least_one(text: str) -> int:
     raise ValueError
 
 
+def effort(text: str) -> float:
+    """A compiler's effort, for argparse."""
+    try:
+        if -1 <= (value := float(text)) <= 1:
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r}: expected a number from -1 (soonest) to 1 (best)")
+
+
 def parse_overrides(
     parser: Parser, arguments: Sequence[str]
 ) -> tuple[argparse.Namespace, tuple[str, ...]]:

@@ -10,15 +10,15 @@ device would wait for data.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import io
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -33,6 +33,8 @@ from data_pipelines.record_files import open_records
 from data_pipelines.specs import DatasetSpec, Source
 from data_pipelines.splits import make_split
 from experiments.benchmarks import report
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import UserError
 
 BATCH, STEP_SECONDS = 128, 0.003
 NUM_FLOORS = 2  # of ten floor hues: 96,000 images, 1.2 GB
@@ -114,6 +116,20 @@ def measure_starvation(batches: Iterator, seconds: float) -> float:
         free_at = max(now, free_at) + STEP_SECONDS
         time.sleep(max(0.0, free_at - now - 2 * STEP_SECONDS))
     return waited / (free_at - began)
+
+
+def check_peer(python: str) -> None:
+    """Raises `UserError` unless a command is a Python that has tensorflow."""
+    try:
+        found = subprocess.run([python, "-c", "import tensorflow"], capture_output=True, text=True)
+        reason = found.stderr.strip().rpartition("\n")[2] if found.returncode else ""
+    except OSError as error:
+        reason = str(error)
+    if reason:
+        raise UserError(
+            f"--tensorflow_python={python}: expected a Python that has tensorflow, for the peer "
+            f"({reason}); leave the flag out to measure without it"
+        )
 
 
 class Peer:
@@ -209,14 +225,16 @@ def make_rows(turns: dict[str, list[Turn]], peer_name: str, starvation: dict) ->
     ]
 
 
-def main() -> None:
+def main(given: Sequence[str]) -> None:
     """Parse the command line, measure, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser("experiments.benchmarks.data_pipeline", __doc__)
     parser.add_argument("--tensorflow_python", help="a Python that has tensorflow, for the peer")
     parser.add_argument("--repeats", type=int, default=7, help="turns of each arm")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each turn")
     parser.add_argument("--output", type=Path, default=report.RESULTS, help="where the report goes")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
+    if arguments.tensorflow_python:
+        check_peer(arguments.tensorflow_python)
     with tempfile.TemporaryDirectory() as scratch:
         rows = run(Path(scratch), arguments.tensorflow_python, arguments.repeats, arguments.seconds)
     notes = (
@@ -236,4 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -7,11 +7,11 @@ LogisticRegression on one-hot codes or standardised values for each source. The 
 given both sparse (what OneHotEncoder makes by default) and dense; ratios are against either.
 """
 
-import argparse
 import functools
 import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 # Read when the linear algebra libraries are loaded, so set before numpy is imported. Ours follows
 # the same pin.
@@ -27,19 +27,20 @@ from eval.metrics.dialects import DIALECTS  # noqa: E402
 from eval.metrics.infomec import compute_infomec  # noqa: E402
 from eval.metrics.samples import make_samples  # noqa: E402
 from experiments.benchmarks.report import median_seconds_in_turn, write_report  # noqa: E402
+from qlae.common.command_line import Parser, run_command  # noqa: E402
 
 NUM_SAMPLES = 10_000
 CARDINALITIES = (10, 10, 10, 8, 4, 15)  # Shapes3D
 NUM_CODES = 10
 
 
-def main() -> None:
+def main(given: Sequence[str]) -> None:
     """Measures and writes `results/infomec.{json,md}`."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.infomec")
+    parser = Parser("experiments.benchmarks.infomec", __doc__)
     parser.add_argument("--samples", type=int, default=NUM_SAMPLES)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
     sources, codes, values = make_arrays(options.samples)
     rows = [
         *compare(sources, codes, True, "sparse", options.repeats),
@@ -153,4 +154,4 @@ def compute_sklearn_infoe(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

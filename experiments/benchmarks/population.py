@@ -7,9 +7,9 @@ for each member, or all members on one. On CPU, set
 XLA_FLAGS=--xla_force_host_platform_device_count=2 for two devices.
 """
 
-import argparse
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from experiments.benchmarks.report import median_seconds_in_turn, write_report
 from experiments.config_file import load_config
 from experiments.members import make_members
 from experiments.trainer import make_trainer
+from qlae.common.command_line import Parser, run_command
 from qlae.run_directory import RunDirectory
 
 _MEMBERS = (1, 2, 4)
@@ -73,14 +74,14 @@ def measure(config_file: str, steps: int, repeats: int) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
+def main(given: Sequence[str]) -> None:
     """Measures, and writes `results/population.{json,md}`."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser("experiments.benchmarks.population", __doc__)
     parser.add_argument("--config", default="experiments/configs/quickstart.py")
     parser.add_argument("--steps", type=int, default=10, help="steps a turn")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each size")
     parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
     rows = measure(options.config, options.steps, options.repeats)
     if options.dry_run:
         print(rows)
@@ -99,4 +100,4 @@ Again: `python -m experiments.benchmarks.population`.
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

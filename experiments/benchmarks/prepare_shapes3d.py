@@ -8,13 +8,13 @@ rendered.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -22,6 +22,7 @@ import numpy as np
 
 from data_pipelines.datasets import Dataset, make_dataset
 from experiments.benchmarks import report
+from qlae.common.command_line import Parser, run_command
 
 _RUN = 8000  # images written at a time
 
@@ -76,12 +77,12 @@ def count_differences(prepared: Dataset, rendered: Dataset) -> int:
     return different
 
 
-def main() -> None:
+def main(given: Sequence[str]) -> None:
     """Parse the command line, prepare, compare, and write the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser("experiments.benchmarks.prepare_shapes3d", __doc__)
     parser.add_argument("--scratch", type=Path, required=True, help="a folder with 15 GB of room")
     parser.add_argument("--output", type=Path, default=report.RESULTS, help="where the report goes")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     arguments.scratch.mkdir(parents=True, exist_ok=True)
     path = arguments.scratch / "3dshapes.h5"
     if not path.exists():
@@ -113,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -4,7 +4,6 @@ RUN has a checkpoint at paper scale (one step of training is enough). Python is 
 each figure. The page's decoder is measured in Chromium, without a window, where it is installed.
 """
 
-import argparse
 import html
 import importlib.metadata
 import json
@@ -15,10 +14,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 
 from eval.layer_list import list_decoder
 from eval.report.explorer import pack
 from experiments.benchmarks.report import write_report
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import UserError
+from qlae.common.files import to_path
 from qlae.restore import restore
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -50,12 +53,14 @@ document.body.textContent = JSON.stringify(milliseconds.slice(20));
 """
 
 
-def main() -> None:
+def main(given: Sequence[str]) -> None:
     """Measures and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser("experiments.benchmarks.restoring", __doc__)
     parser.add_argument("--paper", required=True, help="run directory at paper scale")
     parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
+    options = parser.parse_args(given)
+    if not (to_path(options.paper) / "config.json").exists():
+        raise UserError(f"--paper={options.paper}: expected the directory of a run (see --help)")
     parts = zip(*(measure_restore(options.paper) for _ in range(options.repeats)), strict=True)
     names = ("import qlae.restore", "restore, paper scale", "first picture (compiles)")
     goals = (3, 5, None)
@@ -119,4 +124,4 @@ def measure_page() -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

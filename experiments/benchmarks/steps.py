@@ -6,7 +6,6 @@ Each is given beside the FLOPs and bytes that XLA counts in the compiled step, a
 machine's own ceilings: a large matmul and a large copy.
 """
 
-import argparse
 import re
 import statistics
 import subprocess
@@ -30,6 +29,7 @@ from experiments.benchmarks.report import (
 from experiments.config_file import load_config
 from experiments.members import make_members
 from experiments.trainer import make_trainer
+from qlae.common.command_line import Parser, run_command
 from qlae.run_directory import RunDirectory
 
 
@@ -179,12 +179,12 @@ def measure_start(case: Case) -> float:
         return time.perf_counter() - began
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(given: Sequence[str]) -> None:
     """Measures, prints the changes, and writes `results/steps_KIND.{json,md}`."""
-    parser = argparse.ArgumentParser(prog="experiments.benchmarks.steps", description=__doc__)
+    parser = Parser("experiments.benchmarks.steps", __doc__)
     parser.add_argument("--repeats", type=int, default=7, help="calls of each kind, at least 2")
     parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     devices = jax.devices()
     on_cpu = devices[0].platform == "cpu"
     ceilings = measure_ceilings(2048 if on_cpu else 8192, options.repeats)
@@ -210,4 +210,4 @@ Again: `make bench`.
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

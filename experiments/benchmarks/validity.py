@@ -5,14 +5,18 @@ identifiability-guard, 500 samples of 5 sources; see `tests/golden/guard_grid.np
 number in each cell, with false alarms (high where it should be low) and misses marked.
 """
 
-import argparse
 import pathlib
+import sys
+from collections.abc import Sequence
 
 import numpy as np
 
-from eval.metrics.registry import METRICS, compute_metrics
+from eval.metrics.errors import InputError
+from eval.metrics.registry import METRICS, compute_metrics, get_metric
 from eval.metrics.samples import cut_into_bins
 from experiments.benchmarks.report import RESULTS, write_report
+from qlae.common.command_line import Parser, run_command
+from qlae.common.errors import make_unknown_name_error
 
 GRID = pathlib.Path(__file__).parents[2] / "tests" / "golden" / "guard_grid.npz"
 ENCODERS = {
@@ -57,18 +61,25 @@ MEANT = {
     "dci_forest_informativeness": _TOLD,
 }
 MIDDLE = 0.5
+GENERATORS = ("D1", "D2", "D3", "D4")
 # Minutes of boosting would say what the forests do.
 _LEFT_OUT = ("dci",)
 
 
-def main() -> None:
+def main(given: Sequence[str]) -> None:
     """Measures and writes `results/validity.{json,md,png}`."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.validity")
+    parser = Parser("experiments.benchmarks.validity", __doc__)
     parser.add_argument("--metrics", default=",".join(m for m in METRICS if m not in _LEFT_OUT))
-    parser.add_argument("--generators", default="D1,D2,D3,D4")
+    parser.add_argument("--generators", default=",".join(GENERATORS))
     parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
-    options = parser.parse_args()
-    scores = measure(options.metrics.split(","), options.generators.split(","))
+    options = parser.parse_args(given)
+    metrics, generators = options.metrics.split(","), options.generators.split(",")
+    for name in metrics:
+        get_metric(name)
+    for name in generators:
+        if name not in GENERATORS:
+            raise make_unknown_name_error("generator", name, GENERATORS)
+    scores = measure(metrics, generators)
     rows = make_rows(scores)
     if options.dry_run:
         print(rows)
@@ -167,4 +178,4 @@ def plot(scores: dict[tuple[str, str, str], float], path: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, mistakes=(InputError,)))

@@ -1,6 +1,7 @@
 """The ways in which a command ends early: each is one line for its user, and an exit code."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 _MOST_LISTED = 20
@@ -28,6 +29,8 @@ WRONG_PATHS: tuple[type[OSError], ...] = (
 )
 
 
+# What raises when JAX finds none of the backends that it was told to take.
+_BACKENDS = "jax._src.xla_bridge"
 # Where the exceptions of the libraries that speak with a store are defined.
 _STORES = ("gcsfs", "aiohttp", "requests", "urllib3", "google.auth", "google.api_core")
 
@@ -41,7 +44,22 @@ def explain(error: Exception) -> Exception:
     if any(kind.__module__.startswith(_STORES) for kind in type(error).__mro__):
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return StorageError(f"the store did not answer as it should: {reason}")
+    platforms = os.environ.get("JAX_PLATFORMS")
+    if platforms and _comes_from(error, _BACKENDS):
+        reason = " ".join(str(error).split()) or "none of these is here"
+        return UserError(
+            f"JAX_PLATFORMS={platforms}: {reason}; expected cpu, tpu or cuda, or several of "
+            "them by commas, of which this machine has one, or nothing, for the best that it has"
+        )
     return error
+
+
+def _comes_from(error: Exception, module: str) -> bool:
+    """Whether a module raised an error, be it a bare assertion."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == module
 
 
 def make_unknown_name_error(kind: str, name: object, valid: Iterable[str]) -> UserError:

@@ -24,7 +24,7 @@ from tpu_scripts.ahead.compiled import compile_step
 from tpu_scripts.ahead.report import format_step, make_document
 from tpu_scripts.ahead.table import make_table
 from tpu_scripts.experiment import load_config
-from tpu_scripts.flags import at_least_one, parse_overrides
+from tpu_scripts.flags import at_least_one, effort, parse_overrides
 from tpu_scripts.topologies import get_topology
 
 
@@ -35,7 +35,7 @@ def make_parser() -> Parser:
     add("--topology", help="v5e:16x16, or its accelerator type v5litepod-256")
     add("--slices", type=at_least_one, default=1, help="slices of that topology, trained as one")
     add("--config", help="experiments/configs/FILE.py:DATASET; --config.KEY=VALUE")
-    add("--effort", type=float, default=0.0, help="-1 compiles soonest; 0 is what a run gets")
+    add("--effort", type=effort, default=0.0, help="-1 compiles soonest; 0 is what a run gets")
     add("--json", help="file to write the report to, for programs")
     add("--table", action="store_true", help="compile the missing rows of the committed table")
     return parser

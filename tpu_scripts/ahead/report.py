@@ -75,8 +75,8 @@ def format_step(step: CompiledStep) -> str:
         )
     if step.every > 1:
         lines.append(
-            f"  - FLOPs and bytes are those of a step that takes every branch: {step.branch_flops:.4g}"
-            f" FLOPs and {step.branch_bytes:.4g} bytes of them one step in {step.every}"
+            "  - FLOPs and bytes are those of a step that takes every branch, "
+            f"{step.branch_flops:.4g} and {step.branch_bytes:.4g} of them one step in {step.every}"
         )
     if step.loops:
         lines.append(

@@ -44,6 +44,23 @@ def test_a_defect_is_not_hidden():
         run_command(main, [])
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("platforms", ["tpux", "cuda"])
+def test_a_backend_that_is_not_there_is_a_mistake(platforms):
+    body = f"""
+import os
+os.environ["JAX_PLATFORMS"] = {platforms!r}
+import jax
+from qlae.common.command_line import run_command
+raise SystemExit(run_command(lambda arguments: jax.devices(), []))
+"""
+    ended = subprocess.run([sys.executable, "-c", body], capture_output=True, text=True)
+    assert ended.returncode == 2, ended.stderr
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith(f"error: JAX_PLATFORMS={platforms}: ")
+    assert "expected cpu, tpu or cuda" in line
+
+
 def test_codes_are_passed_on_and_none_is_done():
     assert run_command(lambda arguments: 143, []) == 143
     assert run_command(lambda arguments: None, []) == 0

@@ -113,6 +113,11 @@ def test_a_step_that_does_not_fit(capsys):
         (("--topology=v5e:4x4", f"--config={QLAE}", "--slices=0"), "--slices"),
         (("--table", "--topology=v5e:4x4"), "--topology does not go with it"),
         (("--table", "--slices=2"), "--slices does not go with it"),
+        (("--topology=v5e:4x4", f"--config={QLAE}", "--effort=2"), "from -1 (soonest) to 1 (best)"),
+        (
+            ("--topology=v5e:4x4", f"--config={QLAE}", "--config.compute_dtype=fp8"),
+            'expected "float32" or "bfloat16"',
+        ),
     ],
 )
 def test_a_mistake_is_one_line(capsys, arguments, expected):
