@@ -24,7 +24,14 @@ from eval.scoring import choose_dialect, find_record, list_scored, list_splits
 from qlae.common.logs import Logs, open_logs
 from qlae.provenance import describe_origin
 from qlae.restore import StoredRun
-from qlae.run_directory import flatten, get_config_id, get_versions, list_steps, to_plain
+from qlae.run_directory import (
+    flatten,
+    get_config_id,
+    get_matmul_precision,
+    get_versions,
+    list_steps,
+    to_plain,
+)
 from qlae.training.state import Params
 
 _NUM_SAMPLED = 500
@@ -152,6 +159,7 @@ class Evaluator:
             active_latents=structure.active_latents.tolist(),
             versions=get_versions(),
             config_id=get_config_id(config),
+            matmul_precision=get_matmul_precision(config),
         )
 
     @property

@@ -50,6 +50,7 @@ class Record:
       active_latents: one per latent; None where InfoMEC did not run.
       versions: package name to version.
       config_id: hash of the configuration without its seed; runs of a row share it.
+      matmul_precision: of the products of its training steps.
       split: which of its sets was scored: "test" or "validation".
       dialect: of InfoMEC.
       decisions: how its numbers were computed, in words.
@@ -72,6 +73,7 @@ class Record:
     active_latents: list[bool] | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     config_id: str = ""
+    matmul_precision: str = "default"
     split: str = "test"
     dialect: str = DEFAULT_DIALECT
     decisions: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -94,6 +96,7 @@ RULES: dict[str, Rule] = {
     "active_latents": maybe(each(TRUTH)),
     "versions": by_name(TEXT),
     "config_id": TEXT,
+    "matmul_precision": WORD,
     "split": WORD,
     "dialect": WORD,
     "decisions": by_name(TEXT),

@@ -1,16 +1,19 @@
 """What is done to wait less for compilation."""
 
+import functools
 import hashlib
 import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import NamedSharding
+from ml_collections import ConfigDict
 
-from qlae.run_directory import RunDirectory
+from qlae.run_directory import DEFAULT_PRECISION, RunDirectory, get_matmul_precision
 
 
 def jit_once(function: Callable, out_shardings: NamedSharding) -> Callable:
@@ -21,6 +24,23 @@ def jit_once(function: Callable, out_shardings: NamedSharding) -> Callable:
     on_cpu = out_shardings.mesh.devices.flat[0].platform == "cpu"
     options = {"xla_cpu_use_fusion_emitters": False} if on_cpu else None
     return jax.jit(function, out_shardings=out_shardings, compiler_options=options)
+
+
+def with_precision(config: ConfigDict, function: Callable) -> Callable:
+    """Returns a function whose products are those of `config.matmul_precision` when it is traced.
+
+    The default is the backend's: float32 operands are rounded to bfloat16 on TPUs, to TF32 on GPUs.
+    """
+    precision = get_matmul_precision(config)
+    if precision == DEFAULT_PRECISION:
+        return function
+
+    @functools.wraps(function)
+    def traced(*arguments: Any) -> Any:
+        with jax.default_matmul_precision(precision):
+            return function(*arguments)
+
+    return traced
 
 
 def keep_compiled(directory: RunDirectory) -> None:

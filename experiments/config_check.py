@@ -27,9 +27,12 @@ SPAN = Rule(
 )
 # Not float64: without JAX's x64 mode it would be computed in float32.
 COMPUTE_DTYPE = Rule('"float32" or "bfloat16"', lambda name: name in ("float32", "bfloat16"))
+_PRECISIONS = ("default", "high", "highest")
+MATMUL_PRECISION = Rule('"default", "high" or "highest"', lambda name: name in _PRECISIONS)
 
 RULES: dict[str, Rule] = {
     "compute_dtype": COMPUTE_DTYPE,
+    "matmul_precision": MATMUL_PRECISION,
     "seed": SEED,
     "num_steps": COUNT,
     "batch_size": COUNT,

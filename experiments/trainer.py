@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from data_pipelines.from_config import Data, make_data, make_prepare
 from data_pipelines.pipeline import make_train_iterator
-from experiments.compilation import jit_once
+from experiments.compilation import jit_once, with_precision
 from qlae.dataset_facts import DatasetFacts
 from qlae.program import Program, make_hyperparameters, make_program
 from qlae.training.feed import Feed
@@ -85,7 +85,7 @@ def make_trainer(
     data = make_data(config.data)
     facts = DatasetFacts(**data.facts)
     program = make_program(config, facts)
-    step = layout.map_step(program.make_step(make_prepare(data.dataset)))
+    step = with_precision(config, layout.map_step(program.make_step(make_prepare(data.dataset))))
     return Trainer(
         config=config,
         data=data,

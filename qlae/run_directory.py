@@ -20,6 +20,7 @@ from qlae.dataset_facts import DatasetFacts
 _RESUMABLE = ("log_every", "mesh", "profile", "eval", "checkpoints")
 # Of `data`: another machine keeps the same images elsewhere.
 _RESUMABLE_DATA = ("data_dir", "cache")
+DEFAULT_PRECISION = "default"
 # What every command reads of a run's config, whatever its model.
 _REQUIRED = {
     "arm": TEXT,
@@ -262,6 +263,11 @@ def get_config_id(config: ConfigDict) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def get_matmul_precision(config: ConfigDict) -> str:
+    """Returns the precision of a step's products; runs from before there was a choice lack it."""
+    return config.get("matmul_precision", DEFAULT_PRECISION)
+
+
 def get_versions() -> dict[str, str]:
     """Returns the versions of the packages that decide a run's numbers, of those installed."""
     versions = {}
@@ -273,6 +279,8 @@ def get_versions() -> dict[str, str]:
 
 def _identity(config_dict: dict[str, Any]) -> dict[str, Any]:
     identity = {key: value for key, value in config_dict.items() if key not in _RESUMABLE}
+    if identity.get("matmul_precision") == DEFAULT_PRECISION:  # As in runs that lack it.
+        del identity["matmul_precision"]
     if "data" in identity:
         data = identity["data"].items()
         identity["data"] = {key: value for key, value in data if key not in _RESUMABLE_DATA}

@@ -99,6 +99,7 @@ def _make_config(
             },
             "log_every": 100,
             "compute_dtype": "float32",
+            "matmul_precision": "default",  # of a step's products: the backend's; high, highest
             "init_from": "",  # RUN[:STEP], whose parameters a new run starts with
             "data": {
                 "name": dataset,

@@ -118,6 +118,7 @@ WRONG = {
     "active_latents": [3, [1, 0], ["yes", "no"], [True]],
     "versions": [[], {"numpy": 2}],
     "config_id": [3, None],
+    "matmul_precision": [3, ""],
     "split": [3, "../test"],
     "dialect": [None, ""],
     "decisions": [[], {"bins": 3}],

@@ -25,6 +25,7 @@ def test_every_arm_passes(arm):
         ("num_steps", 0, "at least 1"),
         ("compute_dtype", "float64", '"float32" or "bfloat16"'),
         ("compute_dtype", "float16", '"float32" or "bfloat16"'),
+        ("matmul_precision", "best", '"default", "high" or "highest"'),
         ("eval.batch_size", 0, "at least 1"),
         ("model.latents_per_source", 0, "at least 1"),
         ("model.encoder.widths", (), "at least one whole number"),
