@@ -3,9 +3,9 @@
   python -m tpu_scripts.ahead.plan --topology=v5e:16x16 experiments/configs/paper_table.py
 
 Each population gets chips of its own and splits its members over them; its hours count compilation,
-checkpoints and the last scores. Step times are rooflines of
-the programs in results/aot.json, compiled for one chip; --compute_dtype=bfloat16 takes those of the
-other dtype, --steps=N another number of steps than the configs'.
+checkpoints and the last scores. Step times are rooflines of the programs in results/aot.json,
+compiled for one chip; --compute_dtype=bfloat16 takes those of the other dtype, --steps=N another
+number of steps than the configs'.
 """
 
 import itertools
