@@ -3,7 +3,6 @@
 Every arm of the quick config beside QLAE, in turn in one process: time, memory, parameters.
 """
 
-import argparse
 import functools
 import statistics
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 from experiments.benchmarks.report import sample_seconds_in_turn, write_report
 from experiments.benchmarks.steps import Bench, Case
 from experiments.configs.arms import AUTOENCODERS, BEYOND, get_arm_module
+from qlae.common.command_line import Parser, run_command
 
 _STEPS = 5  # a call: one is too short to be timed alone
 _NOTES = """
@@ -52,14 +52,16 @@ def _take(bench: Bench) -> None:
         bench.cycle()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(given: Sequence[str]) -> None:
     """Measures and writes `results/arms.{json,md}`."""
-    parser = argparse.ArgumentParser(prog="experiments.benchmarks.arms", description=__doc__)
+    parser = Parser("experiments.benchmarks.arms", __doc__)
     parser.add_argument("--repeats", type=int, default=7, help="calls of each, at least 1")
     parser.add_argument("--config", default="experiments/configs/quickstart.py")
     parser.add_argument("--arms", default=",".join(AUTOENCODERS + BEYOND))
     parser.add_argument("--dry_run", action="store_true", help="measure, but write no report")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
+    for arm in options.arms.split(","):
+        get_arm_module(arm)
     qlae = Bench(Case(f"{options.config}:qlae", 64))
     rows = []
     for arm in options.arms.split(","):
@@ -71,4 +73,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))
