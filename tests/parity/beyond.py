@@ -134,8 +134,7 @@ def check_factor(golden: Golden, program: Program, report: Report, dtype: str) -
     players = dict(zip(("vae", "disc"), program.players, strict=True))
     run = Run(golden, program, params, image)
     for side, player in players.items():
-        run.restart()
-        run.handed = {"joint": outputs["out/weights"]}
+        run.restart({"joint": outputs["out/weights"]})
         for step in range(3):
             metrics = run.move(player, draws[side])
             stored = golden[f"{side}/steps/total"][step]
