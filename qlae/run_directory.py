@@ -31,7 +31,7 @@ _REQUIRED = {
     "weights": OBJECT,
     "eval": OBJECT,
 }
-_COMMITTED = "commit_success.txt"  # Orbax writes it last; listing alone would miss its absence.
+COMMITTED = "commit_success.txt"  # Orbax writes it last; listing alone would miss its absence.
 _LEASE = "lease.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -200,7 +200,7 @@ def get_lease_path(workdir: epath.PathLike) -> epath.Path:
 def list_steps(workdir: epath.PathLike) -> list[int]:
     """Returns the steps of all finalised checkpoints of a run, ascending; reads, never writes."""
     # One listing, whatever their number: a store takes a while for each operation.
-    names = (path.parent.name for path in get_checkpoint_path(workdir).glob(f"*/{_COMMITTED}"))
+    names = (path.parent.name for path in get_checkpoint_path(workdir).glob(f"*/{COMMITTED}"))
     return sorted(int(name) for name in names if name.isdecimal() and name.isascii())
 
 
@@ -214,10 +214,10 @@ def delete_checkpoints(workdir: epath.PathLike, steps: Sequence[int]) -> None:
         notes.mkdir(exist_ok=True)
     for step in steps:
         (notes / str(step)).write_text("")
-        (get_checkpoint_path(workdir, step) / _COMMITTED).unlink(missing_ok=True)
+        (get_checkpoint_path(workdir, step) / COMMITTED).unlink(missing_ok=True)
     for note in notes.iterdir() if notes.exists() else ():
         path = get_checkpoint_path(workdir) / note.name
-        if path.exists() and not (path / _COMMITTED).exists():
+        if path.exists() and not (path / COMMITTED).exists():
             path.rmtree()
         note.unlink()
 

@@ -15,7 +15,9 @@ from etils import epath
 from orbax.checkpoint import v1 as ocp
 
 from qlae.common.errors import StorageError
+from qlae.common.files import is_remote
 from qlae.run_directory import delete_checkpoints, get_checkpoint_path, list_steps
+from qlae.training.staging import Staging
 from qlae.training.state import TrainState
 from qlae.training.stored import (
     add_digests,
@@ -59,6 +61,7 @@ class Checkpoints:
         # step, a run would only write the same bits over it.
         self._finalised = {member: set(list_steps(path)) for member, path in workdirs.items()}
         self._checkpointers: dict[int, ocp.training.Checkpointer] = {}
+        self._stagings: dict[int, Staging] = {}  # of those in a store
 
     def save(
         self, step: int, state: TrainState, members: Sequence[int], position: dict[str, Any]
@@ -132,10 +135,9 @@ class Checkpoints:
             self._wait(1)
         finally:
             self._thread.shutdown()
-        for member, checkpointer in self._checkpointers.items():
+        for member in list(self._checkpointers):
             with _saving(self._workdirs[member]):
-                checkpointer.close()
-        self._checkpointers.clear()
+                self._close(member)
 
     def _wait(self, most_failures: int) -> None:
         """Waits for the save before; raises what it met if that is the last of so many failures."""
@@ -166,11 +168,13 @@ class Checkpoints:
             try:
                 with _saving(self._workdirs[member]):
                     self._checkpointers[member].wait()
+                    if member in self._stagings and member in states:
+                        self._stagings[member].copy(step)
             except StorageError as error:
                 failures.append(error)
                 # Another one tidies up what this one could not finish.
                 with contextlib.suppress(Exception):
-                    self._checkpointers.pop(member).close()
+                    self._close(member)
         if failures:
             raise failures[0]
         self._delete(members)
@@ -209,14 +213,24 @@ class Checkpoints:
     def _open(self, member: int) -> ocp.training.Checkpointer:
         """Returns the member's checkpointer, which tidies up what a killed save left behind."""
         if member not in self._checkpointers:
+            path = get_checkpoint_path(self._workdirs[member])
+            if is_remote(path) and jax.process_count() == 1:
+                self._stagings[member] = Staging(self._workdirs[member])
+                path = self._stagings[member].path
             # Without names of their own, the barriers of two members' saves would meet each other.
             options = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=f"member_{member}")
             self._checkpointers[member] = ocp.training.Checkpointer(
-                get_checkpoint_path(self._workdirs[member]),
+                path,
                 cleanup_tmp_directories=True,
                 context=ocp.Context(multiprocessing_options=options),
             )
         return self._checkpointers[member]
+
+    def _close(self, member: int) -> None:
+        """Closes a member's checkpointer, and deletes what was staged."""
+        if staging := self._stagings.pop(member, None):
+            staging.close()
+        self._checkpointers.pop(member).close()
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from experiments.configs.networks import (
 from experiments.listing import format_listing
 from qlae.common.errors import UserError
 from qlae.dataset_facts import DatasetFacts
-from qlae.program import make_program
+from qlae.program import Program, make_program
 
 PAPER = {  # method, section 5
     "qlae": ("weight_decay", (0.1, 0.001, 0.1, 0.1)),
@@ -50,15 +50,32 @@ SCALES = {
 }
 
 
+TRACED_STEPS: dict[str, tuple] = {}  # by all that a step is made of
+
+
 def step_shapes(config: ConfigDict, name: str):
-    """Returns the shapes of one step's results, computing nothing."""
+    """Returns the shapes of one step's results, computing nothing.
+
+    Steps that differ in the values of traced scalars alone are one, and traced once.
+    """
     spec = get_spec(name)
     program = make_program(
         config, DatasetFacts(spec.image_shape, spec.source_names, spec.num_images)
     )
+    parts = {part: config[part] for part in ("model", "objective", "batch_size", "compute_dtype")}
+    weights = {term: bool(weight) for term, weight in config.weights.items()}
+    optimizers = program.optimizer_options
+    step = str((parts, weights, optimizers, spec.image_shape, spec.num_sources, spec.num_images))
+    if step not in TRACED_STEPS:
+        TRACED_STEPS[step] = trace_step(program, (config.batch_size, *spec.image_shape))
+    return TRACED_STEPS[step]
+
+
+def trace_step(program: Program, shape: tuple[int, ...]):
+    """Returns the shapes of the state before a step on images of a shape, and of its results."""
     step = program.make_step(lambda batch: batch["image"].astype(jnp.float32) / 255)
-    image = jax.ShapeDtypeStruct((config.batch_size, *spec.image_shape), jnp.uint8)
-    state = jax.eval_shape(program.init, 0)
+    image = jax.ShapeDtypeStruct(shape, jnp.uint8)
+    state = program.abstract_state
     return state, jax.eval_shape(step, state, program.hyperparameters, {"image": image})
 
 

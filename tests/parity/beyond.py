@@ -71,13 +71,13 @@ def check_tripod(golden: Golden, program: Program, report: Report, dtype: str) -
     theirs = {ACTIVATIONS.get(name, name): name for name in _activations(golden)}
     penalized = tuple(ACTIVATIONS.get(name, name) for name in golden["meta/penalized"].tolist())
 
-    def show(model, pre_z: jax.Array, activations: tuple[str, ...]) -> Forward:
-        codes = model.latents(pre_z)
-        probe = Probe(int(golden.hp("num_perturbations")), golden.hp("epsilon"), activations)
-        logits = model.decode(codes.z_hat)
-        return Forward(codes, image, logits, 1, model.decoder, draws, probe)
+    def compute(params, image, draws):
+        def show(model, pre_z: jax.Array, activations: tuple[str, ...]) -> Forward:
+            codes = model.latents(pre_z)
+            probe = Probe(int(golden.hp("num_perturbations")), golden.hp("epsilon"), activations)
+            logits = model.decode(codes.z_hat)
+            return Forward(codes, image, logits, 1, model.decoder, draws, probe)
 
-    def compute(params):
         model = program.merge(params)
         pre_z = model.encoder(image)
         forward = show(model, pre_z, tuple(theirs))
@@ -107,7 +107,7 @@ def check_tripod(golden: Golden, program: Program, report: Report, dtype: str) -
             )(pre_z)
         return found
 
-    for name, value in jit(compute)(params).items():
+    for name, value in jit(compute)(params, image, draws).items():
         report.add_value(name.split("/")[0], name, golden[name], value)
 
 
@@ -128,14 +128,14 @@ def check_factor(golden: Golden, program: Program, report: Report, dtype: str) -
         "vae": {"noise": noise["first"]},
         "disc": {"noise": noise["second"], "permutations": permutations},
     }
-    outputs = jit(lambda params: _factor_outputs(program.merge(params), halves, draws))(params)
+    compute = jit(lambda params, *arrays: _factor_outputs(program.merge(params), *arrays))
+    outputs = compute(params, halves, draws)
     for name, value in outputs.items():
         report.add_value(name.rsplit("/", 1)[0], name, golden[name], value)
     players = dict(zip(("vae", "disc"), program.players, strict=True))
     run = Run(golden, program, params, image)
     for side, player in players.items():
-        run.restart()
-        run.handed = {"joint": outputs["out/weights"]}
+        run.restart({"joint": outputs["out/weights"]})
         for step in range(3):
             metrics = run.move(player, draws[side])
             stored = golden[f"{side}/steps/total"][step]

@@ -62,7 +62,8 @@ def check_gan(golden: Golden, program: Program, report: Report, dtype: str) -> N
     params, image = golden.params("params", dtype), golden.image("batch/x", dtype)
     players = dict(zip(("enc", "gen"), program.players, strict=True))
     draws = {side: _gan_draws(golden, side, dtype) for side in players}
-    outputs = _gan_outputs(golden, program, params, image, draws["enc"]["latents"], dtype)
+    interpolated = golden.image("enc/out/x_interpolated", dtype)
+    outputs = _gan_outputs(golden, program, params, image, draws["enc"]["latents"], interpolated)
     _add_outputs(report, golden, "enc/out", outputs)
     run = Run(golden, program, params, image)
     for side, player in players.items():
@@ -100,8 +101,8 @@ def check_optimizer(golden: Golden, report: Report) -> None:
         report.add_exact(f"after{step}", golden.params(f"after{step}", "float32"), params)
 
 
-def _autoencoder_outputs(golden, program, params, image, draws) -> dict:
-    def outputs(params):
+def _autoencoder_outputs(golden, program, *arrays) -> dict:
+    def outputs(params, image, draws):
         model = program.merge(params)
         codes = model.encode(image, draws["noise"])
         found = {
@@ -123,7 +124,7 @@ def _autoencoder_outputs(golden, program, params, image, draws) -> dict:
             del found["decoder_w"]
         return {name: value for name, value in found.items() if f"out/{name}" in golden}
 
-    return jit(outputs)(params)
+    return jit(outputs)(*arrays)
 
 
 def _gan_draws(golden: Golden, side: str, dtype: str) -> dict:
@@ -135,10 +136,8 @@ def _gan_draws(golden: Golden, side: str, dtype: str) -> dict:
     return draws
 
 
-def _gan_outputs(golden, program, params, image, latents, dtype) -> dict:
-    interpolated = golden.image("enc/out/x_interpolated", dtype)
-
-    def outputs(params):
+def _gan_outputs(golden, program, *arrays) -> dict:
+    def outputs(params, image, latents, interpolated):
         model = program.merge(params)
         fake = jax.nn.sigmoid(model.decode(model.latents.lookup(latents)))
         gradient = jax.grad(lambda x: model.judge(x)[0].sum())(interpolated)
@@ -160,7 +159,7 @@ def _gan_outputs(golden, program, params, image, latents, dtype) -> dict:
             }
         return {name: value for name, value in found.items() if f"enc/out/{name}" in golden}
 
-    return jit(outputs)(params)
+    return jit(outputs)(*arrays)
 
 
 def _add_outputs(report: Report, golden: Golden, prefix: str, outputs: dict) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from qlae.objectives.player import Player
 from qlae.program import Program
-from qlae.training.state import select
 from qlae.training.steps import make_update
 from tests.parity.golden import Golden
 
@@ -18,8 +18,8 @@ def jit(function: Callable) -> Callable:
     Not so in float32, where rounding is what is looked at: there it is compiled as a user's is.
     """
     double = jnp.result_type(float) == jnp.float64
-    level = {"xla_backend_optimization_level": "0"} if double else None
-    return jax.jit(function, compiler_options=level)
+    level = "0" if double else "3"
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": level})
 
 
 class Run:
@@ -32,20 +32,34 @@ class Run:
     def __init__(self, golden: Golden, program: Program, params: dict, image: jax.Array):
         self.program, self.image = program, image
         self.moves = {player.name: self._make_move(player) for player in program.players}
-        self._start = params, int(golden.hp("step0"))
+        players = self.program.players
+        states = {p.name: self.program.init_opt_state(p, params) for p in players}
+        self._start = params, states, jnp.asarray(int(golden.hp("step0")))
+        self._made: dict[tuple[str, ...], tuple] = {}
         self.restart()
 
-    def restart(self) -> None:
-        """Forgets all moves; what is compiled stays."""
-        self.params, step = self._start
-        self.step = jnp.asarray(step)
-        self.handed: dict = {}
+    def restart(self, handed: dict | None = None) -> None:
+        """Goes back to the start; what is compiled stays, and what any moves from there led to.
+
+        Args:
+            handed: what the player that moves first is given, as if by one before it.
+        """
+        self.params, self.states, self.step = self._start
+        self.handed = handed or {}
         self.grads: dict = {}
-        players = self.program.players
-        self.states = {p.name: self.program.init_opt_state(p, self.params) for p in players}
+        self._path = tuple(self.handed)
 
     def move(self, player: Player, draws: dict) -> dict:
-        moved, self.grads = self.moves[player.name](
+        """Returns the metrics of a player's move. A player has the same draws in all its moves."""
+        self._path += (player.name,)
+        if self._path not in self._made:
+            self._made[self._path] = self._move(player, draws)
+        self.params, self.states, self.handed, self.grads, metrics = self._made[self._path]
+        self.step = self.step + 1
+        return metrics
+
+    def _move(self, player: Player, draws: dict) -> tuple:
+        moved, grads = self.moves[player.name](
             self.params,
             self.states[player.name],
             self.program.hyperparameters,
@@ -53,21 +67,21 @@ class Run:
             draws | self.handed,
             self.step,
         )
-        self.params, self.states[player.name], metrics, handed = moved
-        self.handed |= handed
-        self.step = self.step + 1
-        return metrics
+        params, state, metrics, handed = moved
+        return params, self.states | {player.name: state}, self.handed | handed, grads, metrics
 
     def _make_move(self, player: Player) -> Callable:
         """Returns the train step's update, and the gradients that it keeps to itself."""
-        update = make_update(self.program.graphdef, player, self.program.make_optimizer)
+        grads: dict = {}
 
-        def move(params, state, hyperparameters, image, draws, step):
-            def loss(trained: dict) -> jax.Array:
-                model = self.program.merge(params | trained)
-                return player.loss(model, image, draws, hyperparameters.weights, step)[0]
+        def make_optimizer(*args):
+            optimizer = self.program.make_optimizer(*args)
 
-            moved = update(params, state, hyperparameters, image, draws, step)
-            return moved, jax.grad(loss)(select(params, player))
+            def update(updates, *rest):
+                grads[player.name] = updates
+                return optimizer.update(updates, *rest)
 
-        return jit(move)
+            return optax.GradientTransformation(optimizer.init, update)
+
+        update = make_update(self.program.graphdef, player, make_optimizer)
+        return jit(lambda *args: (update(*args), grads.pop(player.name)))

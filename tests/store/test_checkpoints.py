@@ -65,6 +65,15 @@ def test_the_newest_checkpoint_is_restored_exactly(store):
     assert_same(load_params(RUN, 10, abstract_params()), make_state(10).params)
 
 
+def test_a_checkpoint_is_copied_in_few_operations_and_its_marker_last(store):
+    save(10)
+    marker = "bucket/run/checkpoints/10/commit_success.txt"
+    writes = [operation.path for operation in store.list_operations("write")]
+    assert len(writes) == len(set(writes))
+    assert writes[-1] == marker
+    assert len(store.list_operations()) < 2 * len(writes)
+
+
 def test_a_save_without_its_marker_is_no_checkpoint_and_is_made_again(store):
     save(10, 20)
     store.objects.delete("bucket", "run/checkpoints/20/commit_success.txt")
