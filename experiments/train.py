@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> Exit:
         population = Population(make_members(config, RunDirectory(options.workdir)))
         check_source(population)
     processes.check_agreement(config)
-    with contextlib.closing(population):
+    with processes.ending_together(), contextlib.closing(population):
         return train_population(population)
 
 
