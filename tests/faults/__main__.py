@@ -3,6 +3,8 @@
 python -m tests.faults [--quick] [--only=WORD] [--out=experiments/results/faults.md]
 """
 
+import functools
+import signal
 import sys
 import tempfile
 import time
@@ -13,10 +15,17 @@ from pathlib import Path
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.files import write_output
 from tests import conftest  # noqa: F401 - the environment of the processes
-from tests.faults import disks, kills, stores, workers
-from tests.faults.outcome import Outcome, make_table
+from tests.faults import disks, kills, members, pairs, stops, stores, workers
+from tests.faults.outcome import Outcome, make_table, merge_rows
 
 _IDLE = {"store"}
+_PAIRS = (
+    (signal.SIGTERM, 1),
+    (signal.SIGKILL, 0),
+    (signal.SIGKILL, 1),
+    (signal.SIGSTOP, 0),
+    (signal.SIGSTOP, 1),
+)
 _TITLE = """# What faults cost
 
 `make faults` writes this table: each fault is done to small runs on CPU, which are then compared,
@@ -33,7 +42,11 @@ def main(arguments: Sequence[str]) -> Exit:
     """Prints the table, and writes it; fails if anything was wrong, missing or there twice."""
     parser = Parser("tests.faults", __doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth as often")
-    parser.add_argument("--only", default="", help="faults in whose name this word stands")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="faults in whose name this word stands: their rows alone are written anew",
+    )
     parser.add_argument("--out", default="experiments/results/faults.md")
     options = parser.parse_args(arguments)
     faults = {name: do for name, do in list_faults(options.quick).items() if options.only in name}
@@ -49,8 +62,10 @@ def main(arguments: Sequence[str]) -> Exit:
             waiting[name].result() if name in waiting else _do(name, do, folder)
             for name, do in faults.items()
         ]
-    if not options.only:
-        write_output(options.out, f"{_TITLE}{make_table(outcomes)}\n")
+    table = make_table(outcomes)
+    if options.only:
+        table = merge_rows(Path(options.out).read_text(), table)
+    write_output(options.out, f"{_TITLE}{table}\n")
     return Exit.DONE if all(outcome.is_clean for outcome in outcomes) else Exit.FAILED
 
 
@@ -72,6 +87,15 @@ def list_faults(quick: bool) -> dict[str, Callable[[Path], Outcome]]:
         "three saves": lambda folder: disks.fail_three_saves(folder, few),
         "truncated": lambda folder: disks.damage_checkpoints(folder, few, "truncated"),
         "flipped": lambda folder: disks.damage_checkpoints(folder, few, "one bit flipped"),
+        **{
+            f"stop {moment}": functools.partial(stops.stop_at, tries=few, moment=moment)
+            for moment in stops.MOMENTS
+        },
+        **{
+            f"pair {kind.name} {index}": functools.partial(pairs.signal_one, kind=kind, index=index)
+            for kind, index in _PAIRS
+        },
+        "population": lambda folder: members.kill_population(folder, few),
         "two": lambda folder: disks.start_two_at_once(folder, few),
         "store": stores.train_on_a_bad_store,
     }

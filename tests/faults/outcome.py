@@ -66,3 +66,12 @@ class Outcome:
 def make_table(outcomes: Sequence[Outcome]) -> str:
     """Returns all rows in Markdown."""
     return "\n".join([HEAD, "|---|---|---|---|---|---|", *(each.to_row() for each in outcomes)])
+
+
+def merge_rows(page: str, table: str) -> str:
+    """Returns the table on a page with the rows of another: of one fault, the new one."""
+    rows = {}
+    for line in [*page.splitlines(), *table.splitlines()]:
+        if line.startswith("|"):
+            rows[line.split(" | ")[0]] = line
+    return "\n".join(rows.values())
