@@ -15,7 +15,7 @@ from pathlib import Path
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.files import write_output
 from tests import conftest  # noqa: F401 - the environment of the processes
-from tests.faults import disks, kills, members, pairs, stops, stores, workers
+from tests.faults import disks, fuzz, kills, members, pairs, readers, stops, stores, workers
 from tests.faults.outcome import Outcome, make_table, merge_rows
 
 _IDLE = {"store"}
@@ -96,6 +96,13 @@ def list_faults(quick: bool) -> dict[str, Callable[[Path], Outcome]]:
             for kind, index in _PAIRS
         },
         "population": lambda folder: members.kill_population(folder, few),
+        "overrides": lambda folder: fuzz.fuzz_overrides(folder, 40 * few),
+        "records": lambda folder: fuzz.fuzz_records(folder, 40 * few),
+        "directories": lambda folder: fuzz.fuzz_directories(
+            folder, disks.train_undisturbed(folder), 20 * few
+        ),
+        "arrays": lambda folder: fuzz.fuzz_arrays(folder, 100 * few),
+        "readers": lambda folder: readers.fuzz_readers(folder, 3 * few),
         "two": lambda folder: disks.start_two_at_once(folder, few),
         "store": stores.train_on_a_bad_store,
     }
