@@ -15,7 +15,7 @@ from pathlib import Path
 from qlae.common.command_line import Exit, Parser, run_command
 from qlae.common.files import write_output
 from tests import conftest  # noqa: F401 - the environment of the processes
-from tests.faults import disks, fuzz, kills, members, pairs, readers, stops, stores, workers
+from tests.faults import disks, fuzz, kills, members, memory, pairs, readers, stops, stores, workers
 from tests.faults.outcome import Outcome, make_table, merge_rows
 
 _IDLE = {"store"}
@@ -30,10 +30,14 @@ _TITLE = """# What faults cost
 
 `make faults` writes this table: each fault is done to small runs on CPU, which are then compared,
 bit for bit, with undisturbed ones. Lost steps and, of the seconds, the second number are the most
-that one fault cost; seconds count from the start of a process, its imports included. Runs here save
-every 10 to 50 steps, while the save before is still under way: a kill loses that one, too, so that
-up to two intervals are taken again. Of the store, a try is an operation that it failed. `make soak`
-goes on killing.
+that one fault cost; seconds count from the start of a process, its imports included, or to its end
+where the row says so. Runs here save every 10 to 50 steps, while the save before is still under
+way: a kill loses that one, too, so that up to two intervals are taken again; where an interval is
+longer than a save, it is one interval and what was trained during the save. When the first of two
+processes is killed, JAX aborts the other at once, at some length, with code 134; what else ends
+one ends the other with a line and code 75. Of the store, a try is an operation that it failed; of a
+fuzz, an input, of which a traceback, a hang or a changed file is wrong. `make soak` goes on
+killing: [soak.md](soak.md).
 
 """
 
@@ -88,7 +92,9 @@ def list_faults(quick: bool) -> dict[str, Callable[[Path], Outcome]]:
         "truncated": lambda folder: disks.damage_checkpoints(folder, few, "truncated"),
         "flipped": lambda folder: disks.damage_checkpoints(folder, few, "one bit flipped"),
         **{
-            f"stop {moment}": functools.partial(stops.stop_at, tries=few, moment=moment)
+            f"stop {moment}": functools.partial(
+                stops.stop_at, tries=1 if quick else 2, moment=moment
+            )
             for moment in stops.MOMENTS
         },
         **{
@@ -104,6 +110,7 @@ def list_faults(quick: bool) -> dict[str, Callable[[Path], Outcome]]:
         "arrays": lambda folder: fuzz.fuzz_arrays(folder, 100 * few),
         "readers": lambda folder: readers.fuzz_readers(folder, 3 * few),
         "two": lambda folder: disks.start_two_at_once(folder, few),
+        "memory": memory.measure_slopes,
         "store": stores.train_on_a_bad_store,
     }
 

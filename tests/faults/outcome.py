@@ -1,6 +1,7 @@
 """What a fault has cost, and the table of all of them."""
 
 import dataclasses
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -73,5 +74,6 @@ def merge_rows(page: str, table: str) -> str:
     rows = {}
     for line in [*page.splitlines(), *table.splitlines()]:
         if line.startswith("|"):
-            rows[line.split(" | ")[0]] = line
+            fault = line.split(" | ")[0]
+            rows[re.sub(r"[+-][\d.]+", "", fault)] = line  # a slope in its name is a result
     return "\n".join(rows.values())
