@@ -101,11 +101,12 @@ def list_faults(quick: bool) -> dict[str, Callable[[Path], Outcome]]:
             f"pair {kind.name} {index}": functools.partial(pairs.signal_one, kind=kind, index=index)
             for kind, index in _PAIRS
         },
+        "pair save": pairs.fail_save_of_one,
         "population": lambda folder: members.kill_population(folder, few),
         "overrides": lambda folder: fuzz.fuzz_overrides(folder, 40 * few),
         "records": lambda folder: fuzz.fuzz_records(folder, 40 * few),
         "directories": lambda folder: fuzz.fuzz_directories(
-            folder, disks.train_undisturbed(folder), 20 * few
+            folder, disks.train_undisturbed(folder), 8 * few
         ),
         "arrays": lambda folder: fuzz.fuzz_arrays(folder, 100 * few),
         "readers": lambda folder: readers.fuzz_readers(folder, 3 * few),

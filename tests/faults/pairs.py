@@ -1,5 +1,6 @@
 """Two processes of one run, of which one alone is told to stop, dies or hangs."""
 
+import json
 import re
 import signal
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from qlae.run_directory import RunDirectory, list_steps
 from tests import runs
-from tests.experiments.test_distributed import start_together
+from tests.experiments.test_distributed import find_port, start_together
 from tests.faults.checks import count_twice, count_wrong
 from tests.faults.outcome import Outcome
 
@@ -62,6 +63,34 @@ def signal_one(folder: Path, kind: signal.Signals, index: int) -> Outcome:
         (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
         assert "process" in line
         assert "Traceback" not in errors, errors
+    _train(workdir)
+    outcome.tried = 1
+    outcome.wrong_bits = count_wrong(workdir, undisturbed)
+    outcome.duplicates = count_twice(workdir)
+    return outcome
+
+
+def fail_save_of_one(folder: Path) -> Outcome:
+    """Fails one save in the second of two processes alone: both end with its reason, and resume."""
+    outcome = Outcome("a save fails in the second of two processes: exit code 75 of both")
+    undisturbed = train_pair_undisturbed(folder)
+    workdir, port = folder / "pair_save", find_port()
+    arguments = [
+        *(f"--config={runs.TINY}", f"--workdir={workdir}", *OVERRIDES),
+        *(f"--coordinator_address=127.0.0.1:{port}", "--num_processes=2"),
+    ]
+    faults = json.dumps({"fail_saves": [30]})
+    hostile = ("tests.faults.hostile", faults, "experiments.train")
+    processes = [
+        runs.start("experiments.train", *arguments, "--process_id=0"),
+        runs.start(*hostile, *arguments, "--process_id=1"),
+    ]
+    for process in processes:
+        code, _, errors = runs.finish(process)
+        assert code == 75, errors
+        assert "cannot save a checkpoint" in errors, errors
+        assert "No space left" in errors, errors
+    assert list_steps(workdir) == [10, 20]
     _train(workdir)
     outcome.tried = 1
     outcome.wrong_bits = count_wrong(workdir, undisturbed)
