@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from qlae.common.errors import RunFailed, StorageError, UserError, explain
 
+_GRACE = 5.0  # seconds that a command has, after SIGTERM, to give back what it holds
+
 
 class Exit(enum.IntEnum):
     """Exit codes of all commands."""
@@ -100,6 +102,10 @@ def _hearing_sigterm() -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> NoReturn:
         signal.signal(kind, signal.SIG_DFL)  # once more stops at once
+        # A library may wait for its own threads before it lets the exception pass, or never do so.
+        ending = threading.Timer(_GRACE, os._exit, (Exit.STOPPED,))
+        ending.daemon = True
+        ending.start()
         raise Terminated
 
     signal.signal(kind, stop)

@@ -113,6 +113,21 @@ sys.exit(run_command(main))
 
 
 @pytest.mark.process
+def test_sigterm_ends_what_does_not_let_go():
+    lines = (
+        "import os, signal, time",
+        "from qlae.common import command_line",
+        "command_line._GRACE = 0.2",
+        "try:",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "finally:",
+        "    time.sleep(600)",
+    )
+    process = run_script("\n    ".join(lines))
+    assert (process.returncode, process.stderr) == (143, "")
+
+
+@pytest.mark.process
 def test_ctrl_c_is_one_line():
     finished = run_script("raise KeyboardInterrupt")
     assert finished.returncode == 130
