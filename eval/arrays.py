@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import tokenize
 import zipfile
 
 import numpy as np
@@ -16,7 +17,9 @@ _UNREADABLE = (
     AttributeError,
     MemoryError,
     RuntimeError,
+    SyntaxError,
     csv.Error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
 )
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from eval import plots
 from eval.ceilings import compute_ceilings
+from eval.draft import Draft, add_metrics
 from eval.encode import Encoding
 from eval.evaluation import Evaluation
 from eval.metrics.dialects import find_active_latents, get_dialect
@@ -20,7 +21,7 @@ from eval.metrics.registry import METRIC_VERSION, compute_metrics
 from eval.metrics.samples import make_samples
 from eval.pictures import Pictures
 from eval.records import Record, load_record, write_record
-from eval.scoring import choose_dialect, find_record, list_scored, list_splits
+from eval.scoring import choose_dialect, find_record, list_missing, list_scored, list_splits
 from qlae.common.logs import Logs, open_logs
 from qlae.provenance import describe_origin
 from qlae.restore import StoredRun
@@ -66,13 +67,14 @@ class Evaluator:
     def score(self, step: int) -> Record:
         """Scores one checkpoint on every split that lacks a record; returns the last split's.
 
-        Each record is written last: where it is, all else is too.
+        Each record is written last: where it is, all else is too. One that lacks metrics, which the
+        config names since then, is written again with them.
 
         Raises:
             UserError: the checkpoint cannot be read.
         """
         params = self.run.load(step, self.evaluation.layout.replicated)
-        splits = [s for s in self._splits(step) if not self._record(step, s).exists()]
+        splits = [s for s in self._splits(step) if not self._is_whole(self._record(step, s))]
         return [self._score(params, step, split) for split in splits or self._splits(step)][-1]
 
     def _score(self, params: Params, step: int, split: str) -> Record:
@@ -83,8 +85,12 @@ class Evaluator:
             # The trainer scores the floats that the decoder reads, not indices.
             latents_NxZ = encoding.z_hat_NxZ
         options: dict[str, Any] = {"discrete": self._discrete, "dialect": dialect}
-        scores, errors = compute_metrics(
-            config.eval.metrics, encoding.sources_NxS, latents_NxZ, **options
+        path = self._record(step, split)
+        before = load_record(path) if path.exists() else None
+        draft = Draft(path)
+        scores, errors = draft.compute(
+            list_missing(path, config) if before else config.eval.metrics,
+            lambda name: compute_metrics([name], encoding.sources_NxS, latents_NxZ, **options),
         )
         if len(self.evaluation.data.split.unseen_indices) and split == "test":
             unseen = self.evaluation.encode(params, "unseen")
@@ -108,11 +114,14 @@ class Evaluator:
             ceilings=self.evaluation.ceilings[split],
             latent_sample=_sample(encoding.latents_NxZ) if split == "validation" else None,
         )
+        if before:
+            record = add_metrics(before, record)
         pictures = self.evaluation.illustrate(params, encoding)
-        if (path := self._record(step, split)).exists():
+        if self._is_whole(path):
             return load_record(path)  # another worker was quicker; its numbers are the same
         self._publish(record, structure, pictures, encoding)
         write_record(self.run.directory.path, record)
+        draft.delete()
         return record
 
     def close(self) -> None:
@@ -133,6 +142,9 @@ class Evaluator:
 
     def _record(self, step: int, split: str) -> epath.Path:
         return find_record(self.run.directory.path, self.run.config, step, split)
+
+    def _is_whole(self, path: epath.Path) -> bool:
+        return path.exists() and not list_missing(path, self.run.config)
 
     def _make_record(
         self,
@@ -160,6 +172,7 @@ class Evaluator:
             versions=get_versions(),
             config_id=get_config_id(config),
             matmul_precision=get_matmul_precision(config),
+            metrics=[*config.eval.metrics],
         )
 
     @property

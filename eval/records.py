@@ -57,6 +57,7 @@ class Record:
       ceilings: by score what a perfect code reaches on these samples, where that is below 0.98.
       latent_sample: latents of a few of the samples, always the same images for a split, by which
         runs can be compared without labels; None where they are not kept.
+      metrics: names of those that were computed, or failed; [] where that was not noted yet.
     """
 
     model: str
@@ -79,6 +80,7 @@ class Record:
     decisions: dict[str, str] = dataclasses.field(default_factory=dict)
     ceilings: dict[str, float] = dataclasses.field(default_factory=dict)
     latent_sample: list[list[float]] | None = None
+    metrics: list[str] = dataclasses.field(default_factory=list)
 
 
 RULES: dict[str, Rule] = {
@@ -102,6 +104,7 @@ RULES: dict[str, Rule] = {
     "decisions": by_name(TEXT),
     "ceilings": by_name(NUMBER),
     "latent_sample": maybe(matrix(NUMBER)),
+    "metrics": each(WORD),
 }
 
 

@@ -8,11 +8,13 @@ from ml_collections import ConfigDict
 from eval.metrics.dialects import DEFAULT_DIALECT, get_dialect
 from eval.metrics.errors import InputError
 from eval.metrics.registry import METRIC_VERSION, get_metric
-from eval.records import record_path
+from eval.records import load_record, record_path
 from qlae.common.errors import UserError, make_unknown_name_error
 
 SPLITS = ("validation", "test")
 PAPER_DIALECT = "lq2023_trainer"
+# Records that were read and have these metrics, so that a store is asked once for each.
+_WHOLE: set[tuple[epath.Path, tuple[str, ...]]] = set()
 
 
 def check_scoring(config: ConfigDict) -> None:
@@ -63,10 +65,29 @@ def list_scored(workdir: epath.PathLike, config: ConfigDict, steps: Iterable[int
         step
         for step in steps
         if all(
-            find_record(workdir, config, step, split).name in known[split]
+            (path := find_record(workdir, config, step, split)).name in known[split]
+            and not list_missing(path, config)
             for split in list_splits(config, step)
         )
     ]
+
+
+def list_missing(path: epath.Path, config: ConfigDict) -> list[str]:
+    """Returns which metrics of a config a record lacks; a record says once what it has.
+
+    None of one that cannot be read, or is older than the note of what it has.
+    """
+    wanted = tuple(config.eval.metrics)
+    if (path, wanted) in _WHOLE:
+        return []
+    try:
+        noted = load_record(path).metrics
+    except UserError:
+        return []
+    missing = [name for name in wanted if noted and name not in noted]
+    if not missing:
+        _WHOLE.add((path, wanted))
+    return missing
 
 
 def _list_names(workdir: epath.PathLike, config: ConfigDict, split: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What every number of a config must be: checked in one place, before anything is claimed."""
+"""What every value of a config must be: checked in one place, before anything is claimed."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from qlae.common.schema import (
     SEED,
     SEVERAL,
     SIZES,
+    TEXT,
     WHOLE,
     Rule,
     each,
@@ -88,6 +89,22 @@ RULES: dict[str, Rule] = {
     "population.learning_rate": each(POSITIVE),
     "population.weight_decay": each(NOT_NEGATIVE),
     "profile.steps": SPAN,
+    # Names, which are looked up where they are used.
+    "arm": TEXT,
+    "init_from": TEXT,
+    "data.name": TEXT,
+    "data.data_dir": TEXT,
+    "data.cache": TEXT,
+    "data.protocol": TEXT,
+    "data.marginalised": each(TEXT),
+    "model.name": TEXT,
+    "model.encoder.name": TEXT,
+    "model.decoder.name": TEXT,
+    "model.latents.shift": TEXT,
+    "objective.probe.activations": each(TEXT),
+    "eval.metrics": each(TEXT),
+    "eval.splits": each(TEXT),
+    "eval.dialect": TEXT,
 }
 # Of the entries of a group, whatever their names.
 GROUPS: dict[str, Rule] = {
@@ -98,7 +115,7 @@ GROUPS: dict[str, Rule] = {
 
 
 def check_config(config: ConfigDict) -> None:
-    """Checks the numbers of a config, whatever its model; names are checked where they are used.
+    """Checks the values of a config, whatever its model; names are looked up where they are used.
 
     Raises:
         UserError: the first value that cannot be, with what was expected.

@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 
+from experiments.heartbeat import Heartbeat, start_heartbeat
 from experiments.roll_call import call_roll, name_processes
 from qlae.common.command_line import Parser
 from qlae.common.errors import RunFailed, StorageError, UserError, explain
@@ -27,6 +28,8 @@ _MESSAGE_BYTES = 2048
 _KINDS: tuple[type[Exception], ...] = (UserError, StorageError, RunFailed)
 _TPU_PORT = 8476
 _METADATA = "http://metadata.google.internal/computeMetadata/v1/instance/attributes/"
+
+_heartbeat: Heartbeat | None = None
 
 
 class Place(NamedTuple):
@@ -53,6 +56,13 @@ def join(options: argparse.Namespace) -> None:
         UserError: some of the three flags are given and others not, or they contradict each other.
         StorageError: some processes do not come up.
     """
+    global _heartbeat
+    if _initialize(options):
+        _heartbeat = start_heartbeat()
+
+
+def _initialize(options: argparse.Namespace) -> bool:
+    """Joins the other processes; returns whether there are any."""
     timeout = options.initialization_timeout
     given = (options.coordinator_address, options.num_processes, options.process_id)
     place = None
@@ -60,14 +70,15 @@ def join(options: argparse.Namespace) -> None:
         place = _check(*given)
     elif _is_slurm() or "MEGASCALE_COORDINATOR_ADDRESS" in os.environ:
         jax.distributed.initialize(initialization_timeout=timeout)  # JAX reads these by itself
-        return
+        return True
     elif has_tpu():
         place = find_tpu_place()
     if place is None:
-        return
+        return False
     if place.num_processes > 1:
         call_roll(*place, timeout=timeout)
     jax.distributed.initialize(*place, initialization_timeout=timeout)
+    return True
 
 
 def has_tpu() -> bool:
@@ -116,6 +127,17 @@ def together() -> Iterator[None]:
             raise _KINDS[int(message[0])](f"process {process}: {message[1:]}")
     if mine:
         raise mine
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+    """Lets an error that one process meets in this block end all of them, with its reason."""
+    try:
+        yield
+    except Exception as error:
+        if _heartbeat is None:
+            raise
+        _heartbeat.end(error)
 
 
 def check_agreement(config: ConfigDict) -> None:

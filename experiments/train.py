@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> Exit:
         population = Population(make_members(config, RunDirectory(options.workdir)))
         check_source(population)
     processes.check_agreement(config)
-    with contextlib.closing(population):
+    with processes.ending_together(), contextlib.closing(population):
         return train_population(population)
 
 
@@ -99,9 +99,9 @@ def train_population(population: Population) -> Exit:
     step = goodput.wait_for(compiling)
     take_step = make_take_step(population, trainer, step, goodput.watch_batches(batches))
     with (
+        Preemption().watch() as preemption,
         contextlib.closing(make_reporter(population, first_step, goodput)) as reporting,
         contextlib.closing(checkpoints),
-        Preemption().watch() as preemption,
     ):
         keeper = PopulationKeeper(population, reporting, checkpoints, batches, preemption, goodput)
         buffer = MetricsBuffer(trainer.layout.gather)

@@ -120,7 +120,9 @@ class RunDirectory:
     @property
     def failure(self) -> str | None:
         """Why training failed, or None; deleting the file gives the run another try."""
-        return self._failed.read_text().strip() if self._failed.exists() else None
+        if not self._failed.exists():
+            return None
+        return self._failed.read_bytes().decode(errors="replace").strip() or "nothing says why"
 
     @property
     def exists(self) -> bool:

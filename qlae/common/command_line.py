@@ -1,13 +1,18 @@
 """How every command meets its user: flags in, one clear line and an exit code out."""
 
 import argparse
+import contextlib
 import enum
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from qlae.common.errors import RunFailed, StorageError, UserError, explain
+
+_GRACE = 5.0  # seconds that a command has, after SIGTERM, to give back what it holds
 
 
 class Exit(enum.IntEnum):
@@ -19,6 +24,10 @@ class Exit(enum.IntEnum):
     TRY_AGAIN = 75  # storage or network; the same command may succeed
     INTERRUPTED = 130  # by Ctrl-C
     STOPPED = 143  # asked to stop, and did so in order; the same command resumes
+
+
+class Terminated(BaseException):
+    """SIGTERM came where nothing has to be saved first."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,7 +66,8 @@ def run_command(
         mistakes: further exceptions that are the user's mistake.
     """
     try:
-        code = main(sys.argv[1:] if arguments is None else arguments)
+        with _hearing_sigterm():
+            code = main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (head, less) has seen enough; nothing is left to flush at exit.
@@ -66,6 +76,9 @@ def run_command(
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
         os._exit(Exit.INTERRUPTED)  # not waiting for steps that a device still has to take
+    except Terminated:
+        print("stopped as asked; the same command goes on from here", file=sys.stderr, flush=True)
+        os._exit(Exit.STOPPED)  # not waiting for what threads still compile
     except Exception as error:
         meaning = explain(error)
         if isinstance(meaning, (UserError, *mistakes)):
@@ -76,6 +89,31 @@ def run_command(
             return complain(meaning, Exit.TRY_AGAIN)
         raise
     return Exit.DONE if code is None else code
+
+
+@contextlib.contextmanager
+def _hearing_sigterm() -> Iterator[None]:
+    """Turns SIGTERM into `Terminated`, so that what is held is given back, unless it has a use."""
+    kind = signal.SIGTERM
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(kind) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> NoReturn:
+        signal.signal(kind, signal.SIG_DFL)  # once more stops at once
+        # A library may wait for its own threads before it lets the exception pass, or never do so.
+        ending = threading.Timer(_GRACE, os._exit, (Exit.STOPPED,))
+        ending.daemon = True
+        ending.start()
+        raise Terminated
+
+    signal.signal(kind, stop)
+    try:
+        yield
+    finally:
+        if signal.getsignal(kind) is stop:
+            signal.signal(kind, signal.SIG_DFL)
 
 
 def complain(error: Exception, code: Exit) -> Exit:

@@ -34,7 +34,9 @@ class Preemption:
         def request(number, frame) -> None:
             del frame
             self._signal.set()
-            signal.signal(number, old[number])
+            # A command may turn SIGTERM into an exception, which would wait for the save again.
+            again = signal.SIG_DFL if number == signal.SIGTERM else old[number]
+            signal.signal(number, again)
             # Not by print: the signal may have come in the middle of one.
             os.write(2, b"\nsaving and stopping after this step; once more stops at once\n")
 

@@ -8,26 +8,10 @@ from data_pipelines.datasets import make_dataset
 from qlae.common.errors import UserError
 from tests.data_pipelines import published_files as files
 from tests.data_pipelines.test_prepare import SOURCES
+from tests.faults.fuzz import damage
 
 ROUNDS = 8
 CASES = sorted(case for case in SOURCES if not case.endswith("folder"))
-
-
-def damage(content: bytes, how: int, rng: np.random.Generator) -> bytes:
-    """Flip bits, cut off the end, overwrite a stretch of the start, or shuffle the end."""
-    damaged = bytearray(content)
-    if how == 0:
-        for _ in range(3):
-            damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
-    elif how == 1:
-        del damaged[rng.integers(1, len(damaged)) :]
-    elif how == 2:
-        start = rng.integers(max(1, min(len(damaged) - 300, 3000)))
-        damaged[start : start + 200] = rng.bytes(200)
-    else:
-        start = rng.integers(max(1, len(damaged) - 2000))
-        damaged[start:] = rng.permutation(np.frombuffer(bytes(damaged[start:]), np.uint8)).tobytes()
-    return bytes(damaged)
 
 
 @pytest.mark.parametrize("case", CASES)

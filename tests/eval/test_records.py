@@ -124,6 +124,7 @@ WRONG = {
     "decisions": [[], {"bins": 3}],
     "ceilings": [[], {"infom": "1"}, {"infom": None}],
     "latent_sample": [3, [[1], [1, 2]], [["a"]]],
+    "metrics": [3, [1], ["../mig"], None],
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eval import evaluator as evaluator_module
 from eval.encode import compute_psnr
 from eval.evaluation import Evaluations
 from eval.evaluator import Evaluator
@@ -242,3 +243,47 @@ def test_a_root_is_a_place_of_runs_that_may_appear_later(finished, tmp_path):
 def test_psnr_of_a_known_error():
     image = np.full((2, 4, 4, 3), 0.5, np.float32)
     np.testing.assert_allclose(compute_psnr(image, image + 0.1), 20, rtol=1e-5)
+
+
+def set_metrics(workdir, *metrics):
+    """Trains a finished run again, as its user would, with other metrics in its config."""
+    code, output, errors = runs.train(workdir, f"--config.eval.metrics={metrics}")
+    assert code == 0, errors
+    assert "is complete" in output
+
+
+def test_metrics_added_to_a_finished_run_are_computed_for_its_old_checkpoints(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir, ignore=shutil.ignore_patterns("eval", "10", "20", "30"))
+    evaluations, computed = Evaluations(), []
+    compute = evaluator_module.compute_metrics
+
+    def note(names, *args, **options):
+        computed.extend(names)
+        if computed == ["infomec", "mig", "modularity"]:
+            raise KeyboardInterrupt  # as if it were killed
+        return compute(names, *args, **options)
+
+    def score():
+        run = open_run(workdir)
+        scorer = Evaluator(run, evaluations.find(run))
+        assert scorer.list_pending() == [40]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluator_module, "compute_metrics", note)
+            scorer.score(40)
+        scorer.close()
+        assert scorer.list_pending() == []
+
+    score()
+    (before,) = load_records(workdir)
+    set_metrics(workdir, "infomec", "mig", "modularity")
+    with pytest.raises(KeyboardInterrupt):
+        score()
+    score()
+    # What was done before, and what the killed one had done, is not done again.
+    assert computed == ["infomec", "mig", "modularity", "modularity"]
+    (after,) = load_records(workdir)
+    assert after.metrics == ["infomec", "mig", "modularity"]
+    assert before.scores.items() <= after.scores.items()
+    assert {"mig", "modularity"} <= set(after.scores)
+    assert not list((workdir / "eval").rglob(".*.draft"))

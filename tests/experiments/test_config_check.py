@@ -48,6 +48,9 @@ def test_every_arm_passes(arm):
         ("profile.steps", (5, 3), "first and last step"),
         ("profile.steps", (1, 100), "ends after the run, at step 40"),
         ("eval.metrics", ("infomek",), "did you mean 'infomec'"),
+        ("eval.metrics", (True,), "a list, each a text"),
+        ("data.marginalised", ((1,),), "a list, each a text"),
+        ("data.protocol", 3, "a text"),
     ],
 )
 def test_what_cannot_be_is_one_line(key, value, expected):

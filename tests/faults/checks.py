@@ -33,7 +33,9 @@ def count_twice(run: Path) -> int:
                 for tag, steps in points.items():
                     points[tag] = [step for step in steps if step < event.step]
             for value in event.summary.value:
-                points[value.tag].append(event.step)
+                # A start's texts and settings are no points of a curve.
+                if value.HasField("simple_value"):
+                    points[value.tag].append(event.step)
     return sum(
         later <= earlier
         for steps in points.values()

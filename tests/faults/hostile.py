@@ -1,6 +1,7 @@
 """Runs a command of the project in this process, in which something goes wrong on purpose.
 
 python -m tests.faults.hostile '{"die": ["eval.evaluator.write_record", 2]}' eval.worker ...
+python -m tests.faults.hostile '{"stop": ["qlae.training.checkpoints.load_state", 1]}' ...
 python -m tests.faults.hostile '{"fail_saves": [20, 30]}' experiments.train ...
 """
 
@@ -9,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,24 +23,33 @@ def main(arguments: Sequence[str]) -> int | None:
     """Arranges the faults, then runs the command."""
     faults, module, *rest = arguments
     for name, value in json.loads(faults).items():
-        {"die": lambda v: die_before(*v), "fail_saves": fail_saves}[name](value)
+        {
+            "die": lambda v: signal_before(signal.SIGKILL, *v),
+            "stop": lambda v: signal_before(signal.SIGTERM, *v),
+            "fail_saves": fail_saves,
+        }[name](value)
     return importlib.import_module(module).main(rest)
 
 
-def die_before(name: str, call: int, after: bool = False) -> None:
-    """Kills this process before, or after, a function of the project is called so many times."""
+def signal_before(kind: signal.Signals, name: str, call: int, after: bool = False) -> None:
+    """Signals this process before, or after, a function of the project is called so many times.
+
+    When it does is printed on stderr: `signal at SECONDS`, as `time.time` counts them.
+    """
     owner, attribute = find(name)
     function, calls = getattr(owner, attribute), 0
 
-    def die(*args: Any, **kwargs: Any) -> Any:
+    def call_or_signal(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += 1
-        result = function(*args, **kwargs) if after or calls < call else None
+        if after:
+            result = function(*args, **kwargs)
         if calls == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+            print(f"signal at {time.time()}", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), kind)
+        return result if after else function(*args, **kwargs)
 
-    setattr(owner, attribute, die)
+    setattr(owner, attribute, call_or_signal)
 
 
 def find(name: str) -> tuple[Any, str]:

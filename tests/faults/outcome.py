@@ -1,6 +1,7 @@
 """What a fault has cost, and the table of all of them."""
 
 import dataclasses
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -66,3 +67,13 @@ class Outcome:
 def make_table(outcomes: Sequence[Outcome]) -> str:
     """Returns all rows in Markdown."""
     return "\n".join([HEAD, "|---|---|---|---|---|---|", *(each.to_row() for each in outcomes)])
+
+
+def merge_rows(page: str, table: str) -> str:
+    """Returns the table on a page with the rows of another: of one fault, the new one."""
+    rows = {}
+    for line in [*page.splitlines(), *table.splitlines()]:
+        if line.startswith("|"):
+            fault = line.split(" | ")[0]
+            rows[re.sub(r"[+-][\d.]+", "", fault)] = line  # a slope in its name is a result
+    return "\n".join(rows.values())

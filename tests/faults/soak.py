@@ -18,7 +18,12 @@ from tests.faults.kills import kill_again_and_again
 from tests.faults.outcome import Outcome, make_table
 
 _KILLS = 50  # a round
-_TITLE = "# Kills, for hours\n\nBy `make soak`; columns as in [faults.md](faults.md).\n\n"
+_TITLE = """# Kills, for hours
+
+By `make soak`, which goes on to 1,000; the columns are those of [faults.md](faults.md). Of the
+seconds, the machine's other work is a part.
+
+"""
 
 
 def main(arguments: Sequence[str]) -> Exit:
@@ -39,9 +44,7 @@ def main(arguments: Sequence[str]) -> Exit:
         shutil.rmtree(folder / f"killed_{seed}")
         write_whole(notes, json.dumps([each.to_json() for each in rounds], indent=2))
         total = sum(rounds, Outcome(rounds[0].fault))
-        write_output(
-            options.out, f"# Kills, for hours\n\nBy `make soak`.\n\n{make_table([total])}\n"
-        )
+        write_output(options.out, f"{_TITLE}{make_table([total])}\n")
         print(total.to_row(), flush=True)
     return Exit.DONE if all(each.is_clean for each in rounds) else Exit.FAILED
 

@@ -13,8 +13,9 @@ from qlae.run_directory import list_steps
 from qlae.training.checkpoints import Checkpoints
 from tests import runs
 from tests.faults.checks import count_twice, count_wrong, find_last_step
+from tests.faults.fuzz import fuzz_directories
 from tests.faults.hostile import find
-from tests.faults.outcome import Outcome, make_table
+from tests.faults.outcome import Outcome, make_table, merge_rows
 from tests.faults.workers import PHASES, check_records, list_records
 
 pytestmark = pytest.mark.process
@@ -72,6 +73,12 @@ def test_a_worker_that_ends_between_any_two_phases_scores_all_once(trained, tmp_
     assert check_records(killed, undisturbed, "") == Outcome("")
 
 
+def test_an_odd_directory_is_read_or_a_line(trained, tmp_path):
+    outcome = fuzz_directories(tmp_path, trained, 4, seed=1)
+    assert outcome.tried == 4
+    assert outcome.is_clean
+
+
 def test_the_checks_see_what_is_wrong(trained, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(trained, copy)
@@ -97,6 +104,12 @@ def test_a_point_that_is_there_twice_is_seen(trained, tmp_path):
             log.add_scalar("train/loss", 1.0, step)
         log.close()
         assert count_twice(tmp_path) == twice // 2
+
+
+def test_rows_are_written_anew_by_themselves():
+    page = make_table([Outcome("a", 1), Outcome("b", 1)])
+    rows = merge_rows(f"# A title\n\n{page}\n", make_table([Outcome("b", 2), Outcome("c", 3)]))
+    assert rows == make_table([Outcome("a", 1), Outcome("b", 2), Outcome("c", 3)])
 
 
 def test_the_table():

@@ -1,14 +1,18 @@
 """What ends a command: one line on stderr, and an exit code that says whether to try again."""
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import fsspec.config
 import pytest
 from gcsfs.retry import HttpError
 
-from qlae.common import credentials
+from qlae.common import command_line, credentials
 from qlae.common.command_line import Parser, format_duration, run_command
 from qlae.common.errors import RunFailed, StorageError, UserError, make_unknown_name_error
 from qlae.common.files import to_path
@@ -66,6 +70,29 @@ def test_codes_are_passed_on_and_none_is_done():
     assert run_command(lambda arguments: None, []) == 0
 
 
+def test_sigterm_gives_back_what_is_held_and_is_a_line(capsys, monkeypatch):
+    held, codes, before = ["a lease"], [], signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(command_line.os, "_exit", codes.append)
+
+    def main(arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            held.clear()
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with contextlib.suppress(UnboundLocalError):  # where the process would have ended
+            run_command(main, [])
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert codes == [143]
+    assert not held
+    assert capsys.readouterr().err == "stopped as asked; the same command goes on from here\n"
+
+
 def test_a_wrong_flag_is_a_mistake(capsys):
     def main(arguments):
         Parser("a.module", "What it does.").parse_args(arguments)
@@ -83,6 +110,21 @@ def main(arguments):
 sys.exit(run_command(main))
 """
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+@pytest.mark.process
+def test_sigterm_ends_what_does_not_let_go():
+    lines = (
+        "import os, signal, time",
+        "from qlae.common import command_line",
+        "command_line._GRACE = 0.2",
+        "try:",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "finally:",
+        "    time.sleep(600)",
+    )
+    process = run_script("\n    ".join(lines))
+    assert (process.returncode, process.stderr) == (143, "")
 
 
 @pytest.mark.process
