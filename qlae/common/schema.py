@@ -83,6 +83,10 @@ SIZES = Rule(
         isinstance(sizes, tuple | list) and len(sizes) > 0 and all(map(COUNT.holds, sizes))
     ),
 )
+SIZES_IF_ANY = Rule(
+    "a list of whole numbers of at least 1, which may be empty",
+    lambda sizes: isinstance(sizes, tuple | list) and all(map(COUNT.holds, sizes)),
+)
 
 
 def find_wrong(values: Mapping[str, Any], rules: Mapping[str, Rule]) -> str | None:
