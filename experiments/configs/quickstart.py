@@ -4,10 +4,9 @@
     python -m experiments.train --config=experiments/configs/quickstart.py:ae --workdir=DIR
 
 Rendered Shapes3D at 32x32, where every source can be seen. Networks read patches of 2x2 pixels, so
-that a step takes little longer than it would on images of 16x16, and the decoder reads its styles
-from the latents without layers between. Expect a QLAE to tangle its codes at first, then to pull
-them apart; the learning rate falls to a quarter, which settles them, and not to 0, since rate times
-decay is what presses them apart.
+that a step takes little longer than it would on images of 16x16. Expect a QLAE to tangle its codes
+at first, then to pull them apart between steps 4,000 and 8,000. The learning rate falls to a quarter,
+which settles them, and not to 0: rate times decay is what presses them apart.
 """
 
 from ml_collections import ConfigDict
@@ -33,7 +32,6 @@ def get_config(arm: str = "qlae") -> ConfigDict:
     config.batch_size = 64
     config.data.image_size = 32
     config.model.encoder, config.model.decoder = make_small_image_networks((32, 64), patch=2)
-    config.model.decoder["dense"] = ()
     if arm in GANS + BEYOND_GANS:
         config.num_steps = 4_000  # a critic step with its penalty costs more than twice as much
         config.checkpoint_every = 500
