@@ -5,8 +5,8 @@
 
 Rendered Shapes3D at 32x32, where every source can be seen. Networks read patches of 2x2 pixels, so
 that a step takes little longer than it would on images of 16x16. Expect a QLAE to tangle its codes
-at first, then to pull them apart between steps 4,000 and 8,000. The learning rate falls to a quarter,
-which settles them, and not to 0: rate times decay is what presses them apart.
+at first, then to pull them apart between steps 4,000 and 8,000. The learning rate falls to a
+quarter, which settles them, and not to 0: rate times decay is what presses them apart.
 """
 
 from ml_collections import ConfigDict
