@@ -175,11 +175,7 @@ def _(decoder: StyleDecoder, made: LayerList) -> None:
         made.add("leaky_relu", LEAK)
         _add(block.norm, made)
         made.add("modulate", kernel=block.modulation.kernel[...], bias=block.modulation.bias[...])
-    _add(decoder.conv, made)
-    if decoder.patch > 1:
-        cut = _make_patch_kernel(decoder.patch, decoder.conv.kernel.shape[3])
-        join = cut[::-1, ::-1].swapaxes(2, 3)
-        made.add("conv", 1, decoder.patch - 1, decoder.patch, kernel=join)
+    _add_image(decoder, made)
 
 
 @_add.register
@@ -190,7 +186,7 @@ def _(decoder: ConvDecoder, made: LayerList) -> None:
         _add(block.conv, made)
         _add(block.norm, made)
         made.add("leaky_relu", LEAK)
-    _add(decoder.conv, made)
+    _add_image(decoder, made)
 
 
 @_add.register
@@ -198,3 +194,12 @@ def _(decoder: DenseDecoder, made: LayerList) -> None:
     _add(decoder.mlp, made)
     _add(decoder.head, made)
     made.add("reshape", list(decoder.image_shape))
+
+
+def _add_image(decoder: StyleDecoder | ConvDecoder, made: LayerList) -> None:
+    """Appends the last convolution, and the joining of its patches."""
+    _add(decoder.conv, made)
+    if decoder.patch > 1:
+        cut = _make_patch_kernel(decoder.patch, decoder.conv.kernel.shape[3])
+        join = cut[::-1, ::-1].swapaxes(2, 3)
+        made.add("conv", 1, decoder.patch - 1, decoder.patch, kernel=join)

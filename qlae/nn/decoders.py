@@ -83,7 +83,10 @@ class StyleDecoder(Decoder):
 
 
 class ConvDecoder(Decoder):
-    """Dense layers to a small map, upsampled by normalised transposed convolutions."""
+    """Dense layers to a small map, upsampled by normalised transposed convolutions.
+
+    It takes what `StyleDecoder` takes; `dense` are the layers before the map.
+    """
 
     def __init__(
         self,
@@ -95,9 +98,11 @@ class ConvDecoder(Decoder):
         strides: tuple[int, ...],
         dense: tuple[int, ...],
         padding: int = 1,
+        patch: int = 1,
         dtype: DTypeLike,
     ):
-        self.map_shape = (*shrink(image_shape, strides), widths[0])
+        self.patch = patch
+        self.map_shape = (*shrink(image_shape, (patch, *strides)), widths[0])
         self.mlp = MLP(num_in, (*dense, math.prod(self.map_shape)), dtype=dtype)
         self.blocks = LayerList(
             ConvBlock(a, b, k, s, padding, upsample=True, dtype=dtype)
@@ -105,7 +110,7 @@ class ConvDecoder(Decoder):
                 (widths[0], *widths[:-1]), widths, kernel_sizes, strides, strict=True
             )
         )
-        self.conv = Conv(widths[-1], image_shape[-1], 1, 1, 0, dtype=dtype)
+        self.conv = Conv(widths[-1], image_shape[-1] * patch**2, 1, 1, 0, dtype=dtype)
 
     def activations(self, z_BxD: jax.Array) -> dict[str, jax.Array]:
         """Returns `map`, `block0` and on, `logits`."""
@@ -113,7 +118,7 @@ class ConvDecoder(Decoder):
         x_BxHxWxC = found["map"]
         for index, block in enumerate(self.blocks):
             found[f"block{index}"] = x_BxHxWxC = block(x_BxHxWxC)
-        return found | {"logits": self.conv(x_BxHxWxC)}
+        return found | {"logits": unfold(self.conv(x_BxHxWxC), self.patch)}
 
 
 class DenseDecoder(Decoder):

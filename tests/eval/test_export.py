@@ -36,9 +36,10 @@ print(torch.__version__)
 def make_run(folder, model: str, network: str = "") -> RestoredModel:
     """A model that nobody has trained."""
     config = tiny.get_config(model)
-    if network == "patches":
-        for network in (config.model.encoder, config.model.decoder):
-            network.update({"patch": 2, "kernel_sizes": (3, 4), "strides": (1, 2)})
+    if network.startswith("patches"):
+        config.model.decoder.name = network.partition(", ")[2] or "style"
+        for part in (config.model.encoder, config.model.decoder):
+            part.update({"patch": 2, "kernel_sizes": (3, 4), "strides": (1, 2)})
     elif network == "dense":
         config.model.encoder = config.model.decoder = NETWORKS["dense"]
     elif network:
@@ -56,6 +57,7 @@ MODELS = pytest.mark.parametrize(
         ("qlae", ""),
         ("qlae", "conv"),
         ("qlae", "patches"),
+        ("qlae", "patches, conv"),
         ("qlae_global", "dense"),
         ("vq_vae", ""),
         ("beta_vae", "dense"),

@@ -33,7 +33,7 @@ def test_every_arm_passes(arm):
         ("model.encoder.widths", ("a", "b"), "at least one whole number"),
         ("model.encoder.strides", (0, 0), "at least one whole number"),
         ("model.encoder.widths", (4,), "1 widths, 2 kernel_sizes"),
-        ("model.decoder.dense", (0,), "at least one whole number"),
+        ("model.decoder.dense", (0,), "whole numbers of at least 1, which may be empty"),
         ("model.decoder.widths", (4,), "1 widths, 2 kernel_sizes"),
         ("model.decoder.strides", ("a", "b"), "at least one whole number"),
         ("model.decoder.kernel_sizes", (0, 4), "at least one whole number"),
