@@ -73,7 +73,7 @@ def main(given: Sequence[str]) -> None:
         rows.append(make_row("a picture in the page's decoder", 0.05, seconds))
     orbax = importlib.metadata.version("orbax-checkpoint")
     notes = f"""Seconds. The model is the config's at 64x64, read by orbax-checkpoint {orbax}; the
-page's is the quickstart that is shipped, of 16x16, a hundred pictures in headless {name_browser()}.
+page's is the quickstart that is shipped, of 32x32, a hundred pictures in headless {name_browser()}.
 Processor time is of all threads; other work on the machine burdens wall time.
 
 Again: `python -m experiments.train --config=experiments/configs/qlae.py:shapes3d_rendered
