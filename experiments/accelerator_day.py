@@ -119,11 +119,9 @@ def benchmark(call: Call, options: argparse.Namespace) -> None:
 
 def carry_out(run: Run, call: Call) -> bool:
     """Trains and scores what is left of a run; returns whether that succeeded."""
-    train = [sys.executable, "-m", "experiments.train", *run.arguments]
-    score = [sys.executable, "-m", "eval.worker", f"--workdir={run.workdir}", "--once"]
-    if run.state != "complete" and not call.run(train):
+    if run.state != "complete" and not call.run(run.train_command):
         return False
-    return is_scored(run) or call.run(score)
+    return is_scored(run) or call.run(run.score_command)
 
 
 def is_scored(run: Run) -> bool:

@@ -48,6 +48,16 @@ class Run:
         overrides = [f"--config.{override}" for override in self.overrides]
         return [f"--config={self.config}", f"--workdir={self.workdir}", *overrides]
 
+    @property
+    def train_command(self) -> list[str]:
+        """Trains the run, or what is left of it."""
+        return [sys.executable, "-m", "experiments.train", *self.arguments]
+
+    @property
+    def score_command(self) -> list[str]:
+        """Scores the checkpoints that it has."""
+        return [sys.executable, "-m", "eval.worker", f"--workdir={self.workdir}", "--once"]
+
     def load_config(self) -> ConfigDict:
         """Returns the run's config; raises `UserError` for one that cannot be."""
         config = load_config(self.config, [f"--config.{override}" for override in self.overrides])
@@ -140,9 +150,9 @@ def carry_out(run: Run, launcher: str | None) -> bool:
         name = re.sub(r"[^a-z0-9]+", "-", str(run.workdir).lower()).strip("-")
         return not subprocess.call([*shlex.split(launcher), f"--name={name}", *run.arguments])
     print(f"{run.workdir}: {run.state}", flush=True)
-    train = [sys.executable, "-m", "experiments.train", *run.arguments]
-    score = [sys.executable, "-m", "eval.worker", f"--workdir={run.workdir}", "--once"]
-    return not (run.state != "complete" and subprocess.call(train)) and not subprocess.call(score)
+    if run.state != "complete" and subprocess.call(run.train_command):
+        return False
+    return not subprocess.call(run.score_command)
 
 
 def to_file_name(text: str) -> str:

@@ -63,11 +63,7 @@ def signal_one(folder: Path, kind: signal.Signals, index: int) -> Outcome:
         (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
         assert "process" in line
         assert "Traceback" not in errors, errors
-    _train(workdir)
-    outcome.tried = 1
-    outcome.wrong_bits = count_wrong(workdir, undisturbed)
-    outcome.duplicates = count_twice(workdir)
-    return outcome
+    return _resume(workdir, undisturbed, outcome)
 
 
 def fail_save_of_one(folder: Path) -> Outcome:
@@ -91,6 +87,11 @@ def fail_save_of_one(folder: Path) -> Outcome:
         assert "cannot save a checkpoint" in errors, errors
         assert "No space left" in errors, errors
     assert list_steps(workdir) == [10, 20]
+    return _resume(workdir, undisturbed, outcome)
+
+
+def _resume(workdir: Path, undisturbed: Path, outcome: Outcome) -> Outcome:
+    """Trains a disturbed pair to its end, and compares it with an undisturbed one."""
     _train(workdir)
     outcome.tried = 1
     outcome.wrong_bits = count_wrong(workdir, undisturbed)
