@@ -1,5 +1,7 @@
 """The two convolutions against XLA's own rules, to second order."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,6 +66,23 @@ def test_equals_flax_conv_transpose_without_transposed_kernel():
     kernel = jax.random.normal(jax.random.key(1), (4, 4, 2, 3))
     theirs = lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=DIMENSIONS)
     np.testing.assert_allclose(transposed_conv(x, kernel, 2, 1), theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", [conv, transposed_conv])
+def test_a_branch_computes_gradients_with_the_fast_kernels_too(rule):
+    """XLA:CPU has them for one order of axes, and brings others into it outside branches alone."""
+
+    def loss(kernel, x):
+        return jnp.sum(rule(x, kernel, 2, 1) ** 2)
+
+    def step(moves, kernel, x):
+        return lax.cond(moves, jax.grad(loss), lambda kernel, x: kernel, kernel, x)
+
+    shapes = True, jnp.zeros((4, 4, 8, 8)), jnp.zeros((2, 8, 8, 8))
+    program = jax.jit(step).lower(*shapes).compile().as_text()
+    orders = re.findall(r"dim_labels=(\S+?)[,\s]", program)
+    assert orders
+    assert set(orders) == {"b01f_01io->b01f"}
 
 
 @pytest.mark.parametrize("rule", [conv, transposed_conv])
