@@ -20,7 +20,7 @@ from eval.metrics.information import compute_nmi
 from eval.metrics.registry import METRIC_VERSION, compute_metrics
 from eval.metrics.samples import make_samples
 from eval.pictures import Pictures
-from eval.records import Record, load_record, write_record
+from eval.records import Record, load_record, mark_dialect, write_record
 from eval.scoring import choose_dialect, find_record, list_missing, list_scored, list_splits
 from qlae.common.logs import Logs, open_logs
 from qlae.provenance import describe_origin
@@ -195,14 +195,16 @@ class Evaluator:
             self._log = self._open_logs(step)
         directory = self._record(step, record.split).parent / f"step_{step:09d}"
         directory.mkdir(parents=True, exist_ok=True)
+        mark = mark_dialect(record.dialect)
+        curves = f"eval/{directory.parent.name}{mark}"
         for name, value in record.scores.items():
-            self._log.add_scalar(f"eval/{directory.parent.name}/{name}", value, step)
+            self._log.add_scalar(f"{curves}/{name}", value, step)
         for latent, codes_N in enumerate(encoding.latents_NxZ.T):
-            self._log.add_histogram(f"codes/z{latent}", codes_N, step)
+            self._log.add_histogram(f"codes{mark}/z{latent}", codes_N, step)
         for name, figure in make_figures(record, structure, pictures).items():
             (directory / f"{name}.png").write_bytes(plots.to_png(figure))
             image = plots.to_array(figure)
-            self._log.add_image(f"eval/{directory.parent.name}/{name}", image, step)
+            self._log.add_image(f"{curves}/{name}", image, step)
         self._log.flush()
         logging.info("step %d: pictures in %s", step, directory)
 

@@ -123,13 +123,17 @@ def record_path(
     return epath.Path(workdir) / "eval" / folder / name
 
 
+def mark_dialect(dialect: str) -> str:
+    """Returns what tells a dialect's files and curves from the default's, which have no mark."""
+    return "" if dialect == DEFAULT_DIALECT else f".{dialect}"
+
+
 def write_record(workdir: epath.PathLike, record: Record) -> epath.Path:
     """Writes the record into its place in the run directory, whole or not at all; returns the path.
 
     A record of the same step, protocol and metric version is replaced.
     """
-    named = "" if record.dialect == DEFAULT_DIALECT else f".{record.dialect}"
-    version = record.metric_version + named
+    version = record.metric_version + mark_dialect(record.dialect)
     path = record_path(workdir, record.protocol, record.step, version, record.split)
     text = json.dumps(_plain(dataclasses.asdict(record)), indent=2, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """What a config says of scoring: which metrics, by which dialect, on which images."""
 
+import dataclasses
 from collections.abc import Iterable
 
 from etils import epath
@@ -8,7 +9,7 @@ from ml_collections import ConfigDict
 from eval.metrics.dialects import DEFAULT_DIALECT, get_dialect
 from eval.metrics.errors import InputError
 from eval.metrics.registry import METRIC_VERSION, get_metric
-from eval.records import load_record, record_path
+from eval.records import load_record, mark_dialect, record_path
 from qlae.common.errors import UserError, make_unknown_name_error
 
 SPLITS = ("validation", "test")
@@ -17,20 +18,45 @@ PAPER_DIALECT = "lq2023_trainer"
 _WHOLE: set[tuple[epath.Path, tuple[str, ...]]] = set()
 
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is asked for instead of what a run's config says; empty is what that says.
+
+    Attributes:
+        metrics: names.
+        dialect: of InfoMEC.
+        splits: names.
+    """
+
+    metrics: tuple[str, ...] = ()
+    dialect: str = ""
+    splits: tuple[str, ...] = ()
+
+    def check(self, where: str = "") -> None:
+        """Raises `UserError`, with the nearest name, for a name that is none."""
+        try:
+            for name in self.metrics:
+                get_metric(name)
+            if self.dialect:
+                get_dialect(self.dialect)
+        except InputError as error:
+            raise UserError(f"{where}{error}") from error
+        for name in self.splits:
+            if name not in SPLITS:
+                raise make_unknown_name_error("split", name, SPLITS)
+
+    def apply(self, config: ConfigDict) -> ConfigDict:
+        """Returns a run's config with what is asked for."""
+        asked = {name: value for name, value in dataclasses.asdict(self).items() if value}
+        return ConfigDict({**config.to_dict(), "eval": {**config.eval.to_dict(), **asked}})
+
+
 def check_scoring(config: ConfigDict) -> None:
     """Raises `UserError`, with the nearest name, for a metric, dialect or split that is none."""
-    try:
-        for name in config.eval.metrics:
-            get_metric(name)
-        get_dialect(choose_dialect(config))
-    except InputError as error:
-        raise UserError(f"config.eval: {error}") from error
     splits = list_splits(config)
     if not splits:
         raise UserError(f"config.eval.splits is empty: name some of {', '.join(SPLITS)}")
-    for name in splits:
-        if name not in SPLITS:
-            raise make_unknown_name_error("split", name, SPLITS)
+    Request(tuple(config.eval.metrics), choose_dialect(config), splits).check("config.eval: ")
 
 
 def choose_dialect(config: ConfigDict) -> str:
@@ -53,9 +79,8 @@ def list_splits(config: ConfigDict, step: int | None = None) -> tuple[str, ...]:
 def find_record(workdir: epath.PathLike, config: ConfigDict, step: int, split: str) -> epath.Path:
     """Returns where the record of a checkpoint lies that this version of the metrics makes."""
     # Records of another dialect are other records: an evaluation by it is still to be made.
-    dialect = choose_dialect(config)
-    named = "" if dialect == DEFAULT_DIALECT else f".{dialect}"
-    return record_path(workdir, config.data.protocol, step, METRIC_VERSION + named, split)
+    version = METRIC_VERSION + mark_dialect(choose_dialect(config))
+    return record_path(workdir, config.data.protocol, step, version, split)
 
 
 def list_scored(workdir: epath.PathLike, config: ConfigDict, steps: Iterable[int]) -> list[int]:

@@ -4,14 +4,19 @@
 
 DIR is a run or any folder above runs: a population, a sweep; runs that appear later are found. The
 worker knows only these directories. It ends when all runs that began are complete or failed, and
-all their checkpoints scored; with --once it scores what is there and ends.
+all their checkpoints scored; with --once it scores what is there and ends. Runs that were scored
+can be scored again, by another dialect or with more metrics, beside what they have:
+
+    python -m eval.worker --workdir=DIR --once --last --splits=test --dialect=tripod2024
 """
 
 import argparse
 import collections
+import dataclasses
+import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from absl import logging
 from etils import epath
@@ -20,6 +25,7 @@ from eval.evaluation import Evaluations
 from eval.evaluator import Evaluator
 from eval.metrics.errors import InputError
 from eval.records import Record
+from eval.scoring import Request
 from qlae.common.command_line import Exit, Parser, complain, run_command
 from qlae.common.errors import StorageError, UserError, explain
 from qlae.common.wandb_log import find_project
@@ -35,10 +41,12 @@ def main(arguments: Sequence[str]) -> Exit:
     options = parse_arguments(arguments)
     find_project()  # a mistake in it is told before anything begins
     deadline = time.monotonic() + options.wait
-    evaluations = Evaluations(options.data_dir)
+    request = Request(options.metrics, options.dialect, options.splits)
+    request.check()
+    begin = functools.partial(Watch, Evaluations(options.data_dir), request, options.last)
     watches: dict[epath.Path, Watch] = {}
     while True:
-        empty = [root for root in options.workdir if not _find_new(root, watches, evaluations)]
+        empty = [root for root in options.workdir if not _find_new(root, watches, begin)]
         for watch in list(watches.values()):
             watch.advance(options.once)
         if all(watch.done for watch in watches.values()):
@@ -52,21 +60,21 @@ def main(arguments: Sequence[str]) -> Exit:
 
 
 def _find_new(
-    root: str, watches: dict[epath.Path, "Watch"], evaluations: Evaluations
+    root: str, watches: dict[epath.Path, "Watch"], begin: Callable[[epath.Path], "Watch"]
 ) -> list[epath.Path]:
     """Returns the runs at or below a directory; those not watched yet are from now on."""
     found = find_runs(root)
     for path in found:
-        watches.setdefault(path, Watch(path, evaluations))
+        watches.setdefault(path, begin(path))
     return found
 
 
 class Watch:
     """One run being watched; whatever is wrong with it does not concern the others."""
 
-    def __init__(self, workdir: epath.Path, evaluations: Evaluations):
+    def __init__(self, evaluations: Evaluations, request: Request, last: bool, workdir: epath.Path):
         self.workdir, self.exit_code, self.done = workdir, Exit.DONE, False
-        self._evaluations = evaluations
+        self._evaluations, self._request, self._last = evaluations, request, last
         self._evaluator: Evaluator | None = None
         self._attempts: collections.Counter[int] = collections.Counter()
 
@@ -83,21 +91,26 @@ class Watch:
     def _advance(self, once: bool) -> None:
         if self._evaluator is None:
             run = open_run(self.workdir)
+            run = dataclasses.replace(run, config=self._request.apply(run.config))
             self._evaluator = Evaluator(run, self._evaluations.find(run))
         # Asked before listing: a checkpoint finalised in between is then still scored.
         directory = self._evaluator.run.directory
         ended = once or directory.is_complete or directory.failure is not None
-        pending = [step for step in self._evaluator.list_pending() if self._may_try(step)]
-        for step in pending:
+        for step in self._list_pending(self._evaluator):
             self._score(self._evaluator, step)
         # A checkpoint that could not be read is tried again: remote reads fail now and then.
-        self.done = ended and not any(map(self._may_try, self._evaluator.list_pending()))
+        self.done = ended and not self._list_pending(self._evaluator)
         if self.done:
             if not self._attempts:
                 print(f"{self.workdir}: nothing is left to score", flush=True)
             self._evaluator.close()
             if directory.failure:
                 print(f"{self.workdir}: training failed: {directory.failure}", flush=True)
+
+    def _list_pending(self, evaluator: Evaluator) -> list[int]:
+        last = evaluator.run.config.num_steps
+        steps = evaluator.list_pending()
+        return [s for s in steps if self._may_try(s) and (not self._last or s == last)]
 
     def _may_try(self, step: int) -> bool:
         return self._attempts[step] < _ATTEMPTS
@@ -138,7 +151,15 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--poll", type=_seconds, default=5.0, help="seconds between looks")
     add("--wait", type=_seconds, default=0.0, help="seconds to wait for a run to begin")
     add("--data_dir", help="where this machine keeps its datasets")
+    add("--last", action="store_true", help="only the last step of each config")
+    add("--dialect", default="", help="of InfoMEC; default: what each config says")
+    add("--metrics", type=_names, default=(), help="with commas; default: what each config says")
+    add("--splits", type=_names, default=(), help="with commas; default: what each config says")
     return parser.parse_args(arguments)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _seconds(text: str) -> float:

@@ -78,6 +78,31 @@ def test_tensorboard_gets_the_same_scores_and_pictures(scored):
         assert all(value.image.height > 50 for _, value in logged[f"eval/heldout/{name}"])
 
 
+def test_a_scored_run_is_scored_again_by_another_dialect(scored, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(scored, run)
+    again = ("--once", "--last", "--splits=test", "--dialect=tripod2024", "--metrics=infomec,mig")
+    code, output, errors = runs.run("eval.worker", f"--workdir={run}", *again)
+    assert code == 0, errors
+    assert output.count("heldout test, tripod2024") == 1
+    before, after = load_records(scored), load_records(run)
+    added = [record for record in after if record not in before]
+    assert [(record.step, record.dialect) for record in added] == [(40, "tripod2024")]
+    assert "mig" in added[0].scores
+    assert added[0].config_id == before[0].config_id
+    assert runs.run("eval.worker", f"--workdir={run}", *again)[1].count("infom") == 0
+    tags = {
+        value.tag for path in (run / "logs/eval").glob("*") for value, _ in runs.read_events(path)
+    }
+    assert {"eval/heldout/infom", "eval/heldout.tripod2024/infom"} <= tags
+
+
+def test_an_unknown_dialect_is_told_before_a_run_is_opened(tmp_path):
+    code, _, errors = runs.run("eval.worker", f"--workdir={tmp_path}", "--dialect=tripod2042")
+    assert code == 2
+    assert "did you mean 'tripod2024'" in errors
+
+
 def test_scores_are_infomec_of_the_held_out_indices(scored):
     run = open_run(scored)
     evaluation = Evaluations().find(run)
