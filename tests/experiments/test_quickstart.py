@@ -33,6 +33,7 @@ def test_it_trains_scores_and_shows_a_table_then_says_that_it_is_complete(finish
     assert [int(step) for step, _ in rows] == [10, 20, 30, 40]
     assert output.splitlines()[-1] == f"{workdir}/report/index.html"
     assert (folder / "report" / "index.html").stat().st_size > 50_000
+    assert "on 2 cpu device(s)" in errors
     assert re.search(r"step 40/40 · [\d.]+ steps/s · ETA 0:00 · loss 0\.\d+", errors)
     code, output, _ = quickstart(workdir)
     assert code == 0
@@ -70,7 +71,7 @@ def started(monkeypatch):
     """The commands that it starts, none of which runs."""
     processes = []
 
-    def start(module, *arguments, log=None):
+    def start(module, *arguments, log=None, env=None):
         processes.append(FakeProcess([module, *arguments]))
         return processes[-1]
 
