@@ -2,10 +2,11 @@
 
     python -m experiments.speedrun --root=runs/speedrun [--target=0.9] [--change="what is new"]
 
-Trains ten seeds, one after the other, with the machine to themselves, and scores every checkpoint
-on validation images once training is over. A seed's time is that at which InfoM first reached the
-target: from the start of its process, compilation included, saving and scoring left out. With
-`--change` the row is added to `experiments/results/speedrun.md`; killed, the same command resumes.
+Trains ten seeds, unless they are trained already, one after the other, with the machine to
+themselves, and scores every checkpoint on validation images once training is over. A seed's time is
+that at which InfoM first reached the target: from the start of its process, compilation included,
+saving and scoring left out. With `--change` the row is added to
+`experiments/results/speedrun.md`; killed, the same command resumes.
 """
 
 import argparse
@@ -75,13 +76,14 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def make_runs(options: argparse.Namespace, overrides: Sequence[str]) -> list[Run]:
-    """Returns a run a seed, with a checkpoint each `--every` steps, all of them kept and scored."""
-    fixed = (
+    """Returns a run a seed; `--every` asks for other checkpoints, all of them kept and scored."""
+    looks = (
         f"checkpoint_every={options.every}",
         "checkpoints.keep_newest=0",
         "eval.splits=('validation',)",
         "eval.metrics=('infomec',)",
     )
+    fixed = () if options.every is None else looks
     given = [override.removeprefix("--config.") for override in overrides]
     runs = [
         Run(
@@ -154,7 +156,7 @@ def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     add("--config", default=_CONFIG, help="config file; default: %(default)s")
     add("--target", type=_score, action="append", help="of InfoM; repeatable; default: 0.9, 0.95")
     add("--seeds", type=parse_seeds, default=list(range(10)), help="such as 0-9, the default")
-    add("--every", type=int, default=250, help="steps between looks; default: %(default)s")
+    add("--every", type=int, help="steps between looks; default: the config's checkpoints")
     add("--change", help="what is new: adds the row to the table of records")
     options, overrides = parse_with_overrides(parser, arguments)
     if is_remote(options.root):
