@@ -6,7 +6,7 @@
 Rendered Shapes3D at 32x32, where every source can be seen. Networks read patches of 2x2 pixels, so
 that a step takes little longer than it would on images of 16x16. Expect a QLAE to tangle its codes
 at first, then to pull them apart between steps 4,000 and 8,000. The learning rate falls to a
-sixth, which settles them, and not to 0: rate times decay is what presses them apart.
+quarter, which settles them, and not to 0: rate times decay is what presses them apart.
 """
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ from experiments.configs.networks import make_small_image_networks
 
 # Chosen; QLAE's relatives take its own, so that one thing differs at a time.
 _LIKE_QLAE = ("qlae_global", "qlae_grid", "qlae_multi_information", "qlae_normalized_hessian")
-WEIGHT_DECAY = {**dict.fromkeys(("qlae", *_LIKE_QLAE, "fsq"), 0.6), "ae": 0.0}
+WEIGHT_DECAY = {**dict.fromkeys(("qlae", *_LIKE_QLAE, "fsq"), 0.75), "ae": 0.0}
 # Whose terms are in nats a pixel: with fewer pixels each of them would weigh more.
 _PER_PIXEL = ("beta_vae", "beta_tcvae", "factor_vae")
 
@@ -37,9 +37,9 @@ def get_config(arm: str = "qlae") -> ConfigDict:
         config.checkpoint_every = 500
         mean_rate = config.optimizer.learning_rate = 5e-4
     else:
-        config.optimizer.learning_rate = 6e-3
+        config.optimizer.learning_rate = 4e-3
         config.optimizer.cosine = {"steps": config.num_steps, "end": 1e-3}
-        mean_rate = (6e-3 + 1e-3) / 2
+        mean_rate = (4e-3 + 1e-3) / 2
     # What a parameter loses over all steps is decay x the sum of rates: as much as in the paper.
     decay = config.optimizer.weight_decay * paper_rates / (config.num_steps * mean_rate)
     config.optimizer.weight_decay = WEIGHT_DECAY.get(arm, decay)

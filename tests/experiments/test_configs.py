@@ -150,12 +150,12 @@ def test_the_quickstarts_weights_mean_what_the_papers_do():
     beta_vae = quickstart.get_config("beta_vae")
     assert beta_vae.weights.kl == pytest.approx(3 / 4)  # nats a pixel, of a quarter of them
     assert beta_vae.weights.reconstruction == 1
-    # 200,000 steps at 1e-3, 12,000 at 3.5e-3.
-    assert quickstart.get_config("bio_ae").optimizer.weight_decay == pytest.approx(1e-4 * 200 / 42)
+    # 200,000 steps at 1e-3, 12,000 at 2.5e-3.
+    assert quickstart.get_config("bio_ae").optimizer.weight_decay == pytest.approx(1e-4 * 200 / 30)
     # 200,000 steps at 2e-4, 4,000 at 5e-4.
     assert quickstart.get_config("qlinfo_wgan_gp").optimizer.weight_decay == pytest.approx(0.02)
     for arm in ("qlae", "qlae_grid", "fsq"):
-        assert quickstart.get_config(arm).optimizer.weight_decay == 0.6
+        assert quickstart.get_config(arm).optimizer.weight_decay == 0.75
     assert quickstart.get_config("qlae_no_weight_decay").optimizer.weight_decay == 0
 
 
