@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from etils import epath
 from PIL import Image
 
-from eval.records import load_records, write_record
+from eval.records import Record, load_records, write_record
 from qlae.common.command_line import Parser, run_command
 from qlae.common.errors import UserError
 from qlae.common.files import to_path, write_whole, writing
@@ -27,20 +27,20 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", required=True, help="a directory; what it has of them is replaced")
     options = parser.parse_args(arguments)
     root, out = to_path(options.root), to_path(options.out)
-    if not (runs := [run for run in find_runs(root) if load_records(run)]):
+    runs = {run: records for run in find_runs(root) if (records := load_records(run))}
+    if not runs:
         raise UserError(f"no evaluated run at {root} or below it: let eval.worker score them first")
     if out == root or root in out.parents:
         raise UserError(f"--out={out} lies in {root}: choose a directory outside")
     with writing(out):
-        for run in runs:
-            publish(run, out / run.relative_to(root))
+        for run, records in runs.items():
+            publish(run, records, out / run.relative_to(root))
     print(f"{out}: {len(runs)} run{'s' if len(runs) > 1 else ''}")
 
 
-def publish(run: epath.Path, folder: epath.Path) -> None:
+def publish(run: epath.Path, records: Sequence[Record], folder: epath.Path) -> None:
     """Copies what one run found into a folder, which then reads as a run without checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
-    records = load_records(run)
     for record in records:
         write_record(folder, dataclasses.replace(record, latent_sample=None))
     last = max(record.step for record in records)
