@@ -82,15 +82,16 @@ def _start(
 ) -> subprocess.Popen:
     """Starts a command; `env` is what its environment has unless it was given."""
     command = [sys.executable, "-m", module, *arguments]
+    environment = {**(env or {}), **os.environ}
     if log is None:
-        return subprocess.Popen(command, env={**(env or {}), **os.environ})
+        return subprocess.Popen(command, env=environment)
     with log.open("a") as stream:
         # The trainer goes first: where both want the same core, and where there is an accelerator.
         return subprocess.Popen(
             command,
             stdout=stream,
             stderr=stream,
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            env=environment | {"JAX_PLATFORMS": "cpu"},
             preexec_fn=lambda: os.nice(10),
         )
 

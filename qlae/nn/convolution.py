@@ -143,14 +143,8 @@ def _kernel_gradient(x, y_bar, kernel, stride, padding, precision):
         return jax.linear_transpose(lambda k: correlate(x, k), kernel)(y_bar)[0]
 
     def reorder(x: jax.Array, y_bar: jax.Array) -> jax.Array:
-        kernel_bar_IxKxKxO = lax.conv_general_dilated(
-            x.transpose(3, 1, 2, 0),
-            y_bar.transpose(1, 2, 0, 3),
-            window_strides=(1, 1),
-            padding=[(padding, padding)] * 2,
-            rhs_dilation=(stride, stride),
-            dimension_numbers=_DIMENSIONS,
-            precision=precision,
+        kernel_bar_IxKxKxO = _correlate(1, padding, precision)(
+            x.transpose(3, 1, 2, 0), y_bar.transpose(1, 2, 0, 3), rhs_dilation=(stride, stride)
         )
         return kernel_bar_IxKxKxO.transpose(1, 2, 0, 3)
 
